@@ -1,0 +1,149 @@
+"""Everything that can be configured, and the only reader of the environment.
+
+Each field is set by `ASSISTANTD_<FIELD>` in the environment or in a `.env` file of the working directory; the
+environment wins. `load()` answers with a `Settings` or raises `SettingsError`, whose message is one line that
+names the variable, so that a process with a bad setting ends before it has begun anything.
+"""
+
+import difflib
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ASSISTANTD_"
+KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class SettingsError(Exception):
+    """A setting is missing or unusable; the message is one line naming its variable."""
+
+
+def _seconds(value: Any) -> Any:
+    """Numbers are seconds, whole or not: `10`, `0.5`."""
+    try:
+        return value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+    except (TypeError, ValueError):
+        raise ValueError("expected a number of seconds") from None
+
+
+def _object(value: Any) -> Any:
+    """A JSON object in a string; the message of a parser says less than this one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('expected a JSON object, such as {"gpt-4": "my-model", "*": "my-model"}') from None
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+
+
+def _url(*schemes: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if value is not None and urlsplit(str(value)).scheme not in schemes:
+            raise ValueError(f"expected a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+class Settings(BaseSettings):
+    """One process's configuration, validated and frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    database_url: Annotated[str, _url("postgresql")] = Field(description="Postgres 16 or later with pgvector")
+    redis_url: Annotated[str, _url("redis", "rediss", "unix")] = Field(description="Redis 6.2 or later, or Valkey")
+    data_dir: Path = Field(default=Path("data"), description="uploaded and generated files live below it")
+
+    model_base_url: Annotated[str | None, _url("http", "https")] = Field(
+        default=None, description="an OpenAI-compatible endpoint, up to and including its /v1"
+    )
+    model_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices(f"{PREFIX}MODEL_API_KEY", "model_api_key"),
+        description="sent to that endpoint as a bearer token",
+    )
+    openai_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
+        description="with no MODEL_BASE_URL: use api.openai.com with this key",
+    )
+    model_aliases: Annotated[dict[str, str], NoDecode, BeforeValidator(_object)] = Field(
+        default_factory=dict, description='JSON: requested model to upstream model, "*" for any other'
+    )
+    model_timeout: Seconds = Field(default=timedelta(seconds=120), description="longest silence of the model")
+
+    run_expires_after: Seconds = Field(default=timedelta(seconds=600), description="from creation to `expired`")
+    run_max_attempts: int = Field(default=3, ge=1, description="crashes of a worker that one run may cost")
+    lease_duration: Seconds = Field(default=timedelta(seconds=10), description="silence after which a worker is dead")
+    worker_concurrency: int = Field(default=1000, ge=1, le=10_000, description="runs that one process holds at once")
+    drain_timeout: Seconds = Field(default=timedelta(seconds=25), description="for turns to end after SIGTERM")
+    database_pool: int = Field(default=10, ge=2, le=200, description="connections to Postgres a process")
+
+    log_format: Literal["console", "json"] = Field(default="console", description="for people or for machines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    notify_socket: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("NOTIFY_SOCKET", "notify_socket"),
+        description="systemd's readiness protocol; set by a supervisor, never by hand",
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        for name in ("run_expires_after", "lease_duration", "drain_timeout", "model_timeout"):
+            if getattr(self, name) <= timedelta(0):
+                raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
+        return self
+
+    @property
+    def upstream(self) -> tuple[str, str] | None:
+        """Base URL and key of the configured model endpoint; None where none is configured.
+
+        One of our own keys in OPENAI_API_KEY is a client's setting that leaked into the server's environment
+        (`source DATA_DIR/env` does that) and never a provider's key.
+        """
+        key = self.model_api_key or self.openai_api_key
+        ours = key is not None and key.get_secret_value().startswith(KEY_PREFIX)
+        if self.model_base_url is not None:
+            return self.model_base_url, "none" if key is None or ours else key.get_secret_value()
+        if key is None or ours:
+            return None
+        return OPENAI_URL, key.get_secret_value()
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; `overrides` (field names) win over both. Raises SettingsError."""
+    _refuse_unknown()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        message = problem["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in problem["loc"])
+        if not where:
+            raise SettingsError(message) from None
+        variable = where if where.isupper() else f"{PREFIX}{where.upper()}"
+        if problem["type"] == "missing":
+            description = Settings.model_fields[where].description
+            raise SettingsError(f"{variable} is not set ({description})") from None
+        raise SettingsError(f"{variable}: {message}") from None
+
+
+def _refuse_unknown() -> None:
+    """A misspelt setting would be accepted and ignored: name it instead."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for variable in sorted({*os.environ, *dotenv_values(".env")}):
+        if variable.startswith(PREFIX) and variable not in known:
+            close = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise SettingsError(f"{variable} is not a setting of assistantd{hint}")
