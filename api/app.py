@@ -1,0 +1,40 @@
+"""The application: reads like a list."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import errors
+from api.middleware import RequestContext
+from api.routes import assistants, files, health, models, runs, threads
+from api.services import running
+from shared.logs import configure_logging
+from shared.readiness import notify_ready
+from shared.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """An application that serves with these settings; nothing is opened before it starts."""
+    configure_logging(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with running(settings) as services:
+            app.state.services = services
+            notify_ready(settings)
+            yield
+
+    app = FastAPI(title="assistantd", lifespan=lifespan, redirect_slashes=False)
+    app.add_middleware(RequestContext)
+    errors.install(app)
+    app.include_router(health.router, tags=["Health"])
+    for router, tag in (
+        (assistants.router, "Assistants"),
+        (runs.router, "Runs"),  # before threads: /threads/runs is not a thread
+        (threads.router, "Threads"),
+        (files.router, "Files"),
+        (models.router, "Models"),
+    ):
+        app.include_router(router, prefix="/v1", tags=[tag])
+    return app

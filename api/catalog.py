@@ -1,0 +1,57 @@
+"""Which models there are: the configured aliases, and what the upstream endpoint lists."""
+
+import time
+from typing import Any
+
+import structlog
+from openai import AsyncOpenAI, OpenAIError
+
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED_FOR_S = 60.0
+ANY = "*"
+
+
+class Catalog:
+    """Model objects by id. The upstream's list is remembered for a minute; while it can't be had, aliases remain."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._aliases = settings.model_aliases
+        self._client: AsyncOpenAI | None = None
+        if settings.upstream is not None:
+            base_url, key = settings.upstream
+            self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
+        self._upstream: dict[str, dict[str, Any]] = {}
+        self._fresh_until = 0.0
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every model, aliases first."""
+        aliases = {name: _model(name) for name in self._aliases if name != ANY}
+        return list((aliases | await self._listed()).values())
+
+    async def get(self, name: str) -> dict[str, Any] | None:
+        """One model; any name is one where `*` is an alias."""
+        if name in self._aliases or ANY in self._aliases:
+            return _model(name)
+        return (await self._listed()).get(name)
+
+    async def close(self) -> None:
+        """Close the connections to the upstream endpoint."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _listed(self) -> dict[str, dict[str, Any]]:
+        if self._client is not None and time.monotonic() >= self._fresh_until:
+            try:
+                page = await self._client.models.list()
+                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data}
+                self._fresh_until = time.monotonic() + REMEMBERED_FOR_S
+            except OpenAIError as error:
+                log.warning("catalog.upstream_away", error=type(error).__name__)
+        return self._upstream
+
+
+def _model(name: str, created: int | None = None, owned_by: str | None = None) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created or 0, "owned_by": owned_by or "assistantd"}

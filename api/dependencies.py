@@ -1,0 +1,90 @@
+"""What handlers may ask for; a handler's signature says all that it can touch."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from api.auth import Caller
+from api.services import Services
+from shared import ids
+from shared.errors import InvalidRequest
+from shared.table import Page
+from shared.wire import limits
+from shared.wire.fields import Dialect
+
+
+def _services(request: Request) -> Services:
+    return request.app.state.services
+
+
+TheServices = Annotated[Services, Depends(_services)]
+
+
+def _dialect(openai_beta: Annotated[str | None, Header()] = None) -> Dialect:
+    """v2 unless the client says v1: OpenAI refused calls without the header, which helped nobody."""
+    match openai_beta:
+        case None | "assistants=v2":
+            return "v2"
+        case "assistants=v1":
+            return "v1"
+        case _:
+            wanted = "'OpenAI-Beta: assistants=v2'"
+            raise InvalidRequest(
+                f"Invalid 'OpenAI-Beta' header. Please try again by setting {wanted}.", code="invalid_beta"
+            )
+
+
+async def _caller(
+    services: TheServices,
+    dialect: Annotated[Dialect, Depends(_dialect)],
+    authorization: Annotated[str | None, Header()] = None,
+) -> Caller:
+    return Caller(await services.keys.project_of(authorization), dialect)
+
+
+TheCaller = Annotated[Caller, Depends(_caller)]
+
+
+def _begins_with(kind: ids.Kind) -> AfterValidator:
+    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
+    prefix = ids.prefix(kind)
+
+    def check(value: str) -> str:
+        if not value.startswith(prefix):
+            raise PydanticCustomError(
+                "invalid_id",
+                "'{value}'. Expected an ID that begins with '{word}'.",
+                {"value": value, "word": prefix.rstrip("_-")},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+AssistantId = Annotated[str, Path(), _begins_with("asst")]
+ThreadId = Annotated[str, Path(), _begins_with("thread")]
+MessageId = Annotated[str, Path(), _begins_with("msg")]
+RunId = Annotated[str, Path(), _begins_with("run")]
+StepId = Annotated[str, Path(), _begins_with("step")]
+FileId = Annotated[str, Path(), _begins_with("file")]
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+    before: str | None = None,
+) -> Page:
+    return Page(limit, order, after, before)
+
+
+ThePage = Annotated[Page, Depends(_page)]
+
+
+def reply(body: Any, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer, serialised once."""
+    return Response(orjson.dumps(body), headers=headers, media_type="application/json")

@@ -1,0 +1,79 @@
+"""Errors as clients see them: OpenAI's envelope, and the only table of HTTP status codes.
+
+A busy thread is a 400 and never a 409, and a malformed body a 400 and never a 422: the SDKs retry the one and raise an
+exception for the other that no code written for OpenAI catches.
+"""
+
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.auth import Unauthorized
+from api.validation import describe
+from shared.errors import AssistantdError, InvalidRequest, NotFound, TooLarge
+
+log = structlog.get_logger(__name__)
+
+STATUS: dict[type[AssistantdError], int] = {NotFound: 404, InvalidRequest: 400, TooLarge: 413}
+UNAUTHORIZED = 401
+UNAVAILABLE = 503
+INTERNAL = 500
+
+RETRY_AFTER_S = 1
+
+
+def envelope(
+    message: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The error object under its `error` key; all four keys are always there."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """An error response."""
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application leave in the envelope."""
+
+    @app.exception_handler(AssistantdError)
+    async def _domain(_: Request, error: AssistantdError) -> Response:
+        return answer(STATUS[type(error)], envelope(error.message, param=error.param, code=error.code))
+
+    @app.exception_handler(Unauthorized)
+    async def _unauthorized(_: Request, error: Unauthorized) -> Response:
+        return answer(UNAUTHORIZED, envelope(error.message, code=error.code))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+        problem = describe(error)
+        return answer(STATUS[InvalidRequest], envelope(problem.message, param=problem.param, code=problem.code))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        message = {404: "Invalid URL ({} {})", 405: "Not allowed to {} on {}."}.get(error.status_code, error.detail)
+        headers = dict(error.headers) if error.headers else None
+        return answer(error.status_code, envelope(message.format(request.method, request.url.path)), headers)
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    @app.exception_handler(PoolTimeout)
+    async def _database_away(request: Request, error: Exception) -> Response:
+        log.error("database.away", path=request.url.path, error=type(error).__name__)
+        message = "The server's database can't be reached at the moment. Please try again."
+        headers = {"retry-after": str(RETRY_AFTER_S)}
+        return answer(UNAVAILABLE, envelope(message, kind="server_error", code="database_unavailable"), headers)
+
+
+def internal(request_id: str) -> Response:
+    """What a client reads of a defect of ours; the log has the rest under the same id."""
+    message = f"The server had an error while processing your request. Its id is {request_id}."
+    return answer(INTERNAL, envelope(message, kind="server_error"))

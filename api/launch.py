@@ -1,0 +1,86 @@
+"""What follows a commit that concerns a run: tell the log, ring a worker, answer with the run or with its events.
+
+None of it is awaited: the row is the fact, and if the process dies right here the sweeper rings for the run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import Response
+
+from api.dependencies import reply
+from api.services import Services
+from api.sse import event_stream
+from shared.database import Row
+from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.types import EventId
+from shared.events.writer import EventWriter
+from shared.runs.status import TERMINAL
+from shared.wire.fields import Dialect
+from shared.wire.objects import Object
+from shared.wire.runs import run_object, step_object
+from shared.wire.threads import thread_object
+
+POLL_AFTER = {"openai-poll-after-ms": "250"}  # a poll is one look at one row
+
+
+def new_thread(row: Row, params: Mapping[str, Any]) -> Object:
+    """The thread that was made in the statement that made this run, and at its instant."""
+    return thread_object(
+        {
+            "id": row["thread_id"],
+            "created_at": row["created_at"],
+            "metadata": params["thread_metadata"],
+            "tool_resources": params["tool_resources"],
+        }
+    )
+
+
+def started(services: Services, row: Row, dialect: Dialect, *, stream: bool, thread: Object | None = None) -> Response:
+    """A run was created."""
+    run = run_object(row, dialect)
+    writer = _writer(services, row)
+    if thread is not None:
+        writer.put("thread.created", thread)
+    writer.put("thread.run.created", run)
+    writer.put("thread.run.queued", run)
+    return _rung(services, row, writer, run, stream=stream)
+
+
+def resumed(services: Services, row: Row, step: Mapping[str, Any], dialect: Dialect, *, stream: bool) -> Response:
+    """Tool outputs were submitted."""
+    run = run_object(row, dialect)
+    writer = _writer(services, row)
+    writer.put("thread.run.step.completed", step_object(step))
+    writer.put("thread.run.queued", run)
+    return _rung(services, row, writer, run, stream=stream)
+
+
+def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
+    """A run was cancelled, or its worker has to be told."""
+    run = run_object(row, dialect)
+    if row["status"] in TERMINAL:
+        writer = _writer(services, row)
+        writer.put("thread.run.cancelled", run)
+        writer.done()
+        writer.flush()
+    else:
+        services.doorbell.cancel(row["id"])
+    return reply(run)
+
+
+def _writer(services: Services, row: Row) -> EventWriter:
+    keep = services.settings.run_expires_after + KEEP_AFTER_EXPIRY
+    return EventWriter(services.outbox, row["id"], row["term"], keep=keep)
+
+
+def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, stream: bool) -> Response:
+    """Subscribe before ringing, so that no event can be missed."""
+    run_id, commands = row["id"], writer.take()
+    if not stream or writer.entry is None:
+        services.doorbell.ring(run_id, *commands)
+        return reply(run, POLL_AFTER)
+    subscription = services.streams.subscribe(run_id)
+    services.doorbell.ring(run_id, *commands)
+    first = writer.entry
+    return event_stream(services.streams.follow(subscription, first.frames, EventId(*first.last)))

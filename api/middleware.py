@@ -1,0 +1,73 @@
+"""Around every request: an id, a clock, a limit on the body, and the last line of defence."""
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+
+from api.errors import internal
+from shared import ids
+from shared.wire import limits
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+API_VERSION = "2020-10-01"  # what OpenAI sends as openai-version
+MULTIPART_SLACK = 1024 * 1024  # bytes of boundaries and other fields around an uploaded file
+TOO_LARGE = 413
+
+
+class RequestContext:
+    """Adds `x-request-id`, `openai-version` and `openai-processing-ms`; turns a defect into a 500 in the envelope."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self._app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, began, started = ids.new("req"), time.monotonic(), False
+
+        async def send_with_headers(message: "Message") -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers["openai-version"] = API_VERSION
+                headers["openai-processing-ms"] = str(int((time.monotonic() - began) * 1000))
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, _limited(scope, receive), send_with_headers)
+        except Exception:
+            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            await internal(request_id)(scope, receive, send_with_headers)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
+
+
+def _limited(scope: "Scope", receive: "Receive") -> "Receive":
+    """Count what comes in: a body beyond its limit is refused while it arrives, whatever its headers said."""
+    upload = scope["path"].rstrip("/").endswith("/files")
+    left = limits.FILE_BYTES + MULTIPART_SLACK if upload else limits.BODY_BYTES
+
+    async def counted() -> "Message":
+        nonlocal left
+        message = await receive()
+        if message["type"] == "http.request":
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(TOO_LARGE, "The body of your request is too large.")
+        return message
+
+    return counted

@@ -1,0 +1,1 @@
+"""One module a noun. Order matters: `/threads/runs` is declared before `/threads/{thread_id}`."""

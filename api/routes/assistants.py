@@ -1,0 +1,56 @@
+"""/v1/assistants."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.dependencies import AssistantId, TheCaller, ThePage, TheServices, reply
+from shared import table
+from shared.assistants import commands as assistants
+from shared.assistants.rows import Assistant
+from shared.files import commands as files
+from shared.wire.assistants import CreateAssistant, ModifyAssistant, assistant_object
+from shared.wire.fields import refuse_v1_fields
+from shared.wire.objects import deleted, listing
+
+router = APIRouter()
+
+
+@router.post("/assistants")
+async def create_assistant(body: CreateAssistant, caller: TheCaller, services: TheServices) -> Response:
+    """Create an assistant."""
+    refuse_v1_fields(body, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    row = await assistants.create(services.database, caller.project_id, body.columns())
+    return reply(assistant_object(row, caller.dialect))
+
+
+@router.get("/assistants")
+async def list_assistants(caller: TheCaller, services: TheServices, page: ThePage) -> Response:
+    """List assistants."""
+    found = await table.page(services.database, Assistant, {"project_id": caller.project_id}, page)
+    return reply(listing(found, lambda row: assistant_object(row, caller.dialect)))
+
+
+@router.get("/assistants/{assistant_id}")
+async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve an assistant."""
+    row = await assistants.get(services.database, caller.project_id, assistant_id)
+    return reply(assistant_object(row, caller.dialect))
+
+
+@router.post("/assistants/{assistant_id}")
+async def modify_assistant(
+    assistant_id: AssistantId, body: ModifyAssistant, caller: TheCaller, services: TheServices
+) -> Response:
+    """Modify an assistant; what is absent stays as it is."""
+    refuse_v1_fields(body, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    row = await assistants.modify(services.database, caller.project_id, assistant_id, body.columns())
+    return reply(assistant_object(row, caller.dialect))
+
+
+@router.delete("/assistants/{assistant_id}")
+async def delete_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
+    """Delete an assistant; its runs and messages stay."""
+    await assistants.delete(services.database, caller.project_id, assistant_id)
+    return reply(deleted("assistant.deleted", assistant_id))

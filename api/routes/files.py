@@ -1,0 +1,103 @@
+"""/v1/files."""
+
+import mimetypes
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi.responses import Response
+from starlette.responses import StreamingResponse
+
+from api.dependencies import FileId, TheCaller, TheServices, reply
+from shared import table
+from shared.errors import InvalidRequest, TooLarge
+from shared.files import commands as files
+from shared.files.rows import File
+from shared.files.storage import CHUNK
+from shared.table import Page
+from shared.wire import limits
+from shared.wire.files import file_object
+from shared.wire.objects import deleted, listing
+
+router = APIRouter()
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+_SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
+
+
+@router.post("/files")
+async def upload_file(
+    caller: TheCaller,
+    services: TheServices,
+    file: UploadFile,
+    purpose: Annotated[Purpose, Form()],
+    anchor: Annotated[Literal["created_at"] | None, Form(alias="expires_after[anchor]")] = None,
+    seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=_SHORTEST, le=_LONGEST)] = None,
+) -> Response:
+    """Upload a file; it goes to the blob store in pieces."""
+    if (anchor is None) != (seconds is None):
+        raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
+    if not file.filename or len(file.filename) > limits.FILENAME:
+        raise InvalidRequest(f"A file needs a name of 1 to {limits.FILENAME} characters.", param="file")
+    row = await files.upload(
+        services.database,
+        services.store,
+        caller.project_id,
+        filename=file.filename,
+        purpose=purpose,
+        chunks=_chunks(file),
+        expires_after=None if seconds is None else timedelta(seconds=seconds),
+    )
+    return reply(file_object(row))
+
+
+@router.get("/files")
+async def list_files(
+    caller: TheCaller,
+    services: TheServices,
+    purpose: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=limits.PAGE_OF_FILES)] = limits.PAGE_OF_FILES,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+) -> Response:
+    """List files, of one purpose or of all."""
+    keys = {"project_id": caller.project_id} | ({"purpose": purpose} if purpose else {})
+    return reply(listing(await table.page(services.database, File, keys, Page(limit, order, after)), file_object))
+
+
+@router.get("/files/{file_id}")
+async def get_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve the facts about a file."""
+    return reply(file_object(await files.get(services.database, caller.project_id, file_id)))
+
+
+@router.delete("/files/{file_id}")
+async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+    """Delete a file."""
+    await files.delete(services.database, services.store, caller.project_id, file_id)
+    return reply(deleted("file", file_id))
+
+
+@router.get("/files/{file_id}/content")
+async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+    """Download a file. What a tenant uploaded is never shown by a browser as a page of ours."""
+    row = await files.get(services.database, caller.project_id, file_id)
+    headers = {
+        "content-length": str(row["bytes"]),
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(row['filename'])}",
+        "x-content-type-options": "nosniff",
+    }
+    kind = mimetypes.guess_type(row["filename"])[0] or "application/octet-stream"
+    return StreamingResponse(services.store.open(file_id), media_type=kind, headers=headers)
+
+
+async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
+    """The upload, as it was spooled to disk. Raises TooLarge."""
+    size = 0
+    while chunk := await file.read(CHUNK):
+        size += len(chunk)
+        if size > limits.FILE_BYTES:
+            raise TooLarge(f"A file may have at most {limits.FILE_BYTES} bytes.", param="file")
+        yield chunk

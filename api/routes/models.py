@@ -1,0 +1,30 @@
+"""/v1/models."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.dependencies import TheCaller, TheServices, reply
+from api.errors import answer, envelope
+from shared.wire.objects import list_object
+
+router = APIRouter()
+
+NOT_FOUND = 404
+
+
+@router.get("/models")
+async def list_models(caller: TheCaller, services: TheServices) -> Response:
+    """List the models that a run can be asked to use."""
+    del caller
+    return reply(list_object(await services.catalog.all()))
+
+
+@router.get("/models/{model:path}")
+async def get_model(model: str, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve a model; names may contain slashes."""
+    del caller
+    found = await services.catalog.get(model)
+    if found is None:
+        message = f"The model '{model}' does not exist."
+        return answer(NOT_FOUND, envelope(message, param="model", code="model_not_found"))
+    return reply(found)

@@ -1,0 +1,117 @@
+"""/v1/threads/{thread_id}/runs and their steps."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api import launch
+from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from shared import ids, table
+from shared.files import commands as files
+from shared.runs import commands as runs
+from shared.runs.rows import Run, RunStep
+from shared.threads import commands as threads
+from shared.wire.fields import refuse_v1_fields
+from shared.wire.objects import listing
+from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_object, step_object
+from shared.wire.threads import ModifyMetadata
+
+router = APIRouter()
+
+
+@router.post("/threads/runs")
+async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, services: TheServices) -> Response:
+    """Create a thread and run it; streamed, if asked for."""
+    for message in (body.thread.messages if body.thread else None) or []:
+        refuse_v1_fields(message, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    params = body.params()
+    row = await runs.create_with_thread(
+        services.database,
+        caller.project_id,
+        ids.new("run"),
+        params,
+        dialect=caller.dialect,
+        expires_after=services.settings.run_expires_after,
+    )
+    thread = launch.new_thread(row, params)
+    return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices) -> Response:
+    """Create a run; streamed, if asked for."""
+    for message in body.additional_messages or []:
+        refuse_v1_fields(message, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    row = await runs.create(
+        services.database,
+        caller.project_id,
+        ids.new("run"),
+        thread_id,
+        body.params(),
+        dialect=caller.dialect,
+        expires_after=services.settings.run_expires_after,
+    )
+    return launch.started(services, row, caller.dialect, stream=bool(body.stream))
+
+
+@router.get("/threads/{thread_id}/runs")
+async def list_runs(thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage) -> Response:
+    """List the thread's runs."""
+    found = await table.page(services.database, Run, {"thread_id": thread_id, "project_id": caller.project_id}, page)
+    if not found.rows:
+        await threads.get(services.database, caller.project_id, thread_id)
+    return reply(listing(found, lambda row: run_object(row, caller.dialect)))
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}")
+async def get_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve a run; this is what clients poll."""
+    row = await runs.get(services.database, caller.project_id, thread_id, run_id)
+    return reply(run_object(row, caller.dialect), launch.POLL_AFTER)
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}")
+async def modify_run(
+    thread_id: ThreadId, run_id: RunId, body: ModifyMetadata, caller: TheCaller, services: TheServices
+) -> Response:
+    """Modify a run's metadata."""
+    row = await runs.modify(services.database, caller.project_id, thread_id, run_id, body.columns())
+    return reply(run_object(row, caller.dialect))
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel")
+async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
+    """Cancel a run: at once if nobody works on it, else its worker is told to stop."""
+    row = await runs.cancel(services.database, caller.project_id, thread_id, run_id)
+    return launch.cancelled(services, row, caller.dialect)
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs")
+async def submit_tool_outputs(
+    thread_id: ThreadId, run_id: RunId, body: SubmitToolOutputs, caller: TheCaller, services: TheServices
+) -> Response:
+    """Give the run the outputs it waits for; streamed, if asked for."""
+    row, step = await runs.submit_tool_outputs(services.database, caller.project_id, thread_id, run_id, body.outputs())
+    return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/steps")
+async def list_steps(
+    thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices, page: ThePage
+) -> Response:
+    """List what the run did."""
+    keys = {"run_id": run_id, "thread_id": thread_id, "project_id": caller.project_id}
+    found = await table.page(services.database, RunStep, keys, page)
+    if not found.rows:
+        await runs.get(services.database, caller.project_id, thread_id, run_id)
+    return reply(listing(found, step_object))
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}")
+async def get_step(
+    thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices
+) -> Response:
+    """Retrieve one step."""
+    row = await runs.get_step(services.database, caller.project_id, thread_id, run_id, step_id)
+    return reply(step_object(row))

@@ -1,0 +1,107 @@
+"""/v1/threads and their messages."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from shared import table
+from shared.files import commands as files
+from shared.threads import commands as threads
+from shared.threads.rows import Message
+from shared.wire.fields import refuse_v1_fields
+from shared.wire.objects import deleted, listing
+from shared.wire.threads import (
+    CreateMessage,
+    CreateThread,
+    ModifyMetadata,
+    ModifyThread,
+    message_object,
+    thread_object,
+)
+
+router = APIRouter()
+
+
+@router.post("/threads")
+async def create_thread(caller: TheCaller, services: TheServices, body: CreateThread | None = None) -> Response:
+    """Create a thread, with messages or without; the body may be absent."""
+    body = body or CreateThread()
+    for message in body.messages or []:
+        refuse_v1_fields(message, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    return reply(thread_object(await threads.create(services.database, caller.project_id, body.params())))
+
+
+@router.get("/threads/{thread_id}")
+async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve a thread."""
+    return reply(thread_object(await threads.get(services.database, caller.project_id, thread_id)))
+
+
+@router.post("/threads/{thread_id}")
+async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices) -> Response:
+    """Modify a thread."""
+    await files.require(services.database, caller.project_id, body.referred_files())
+    row = await threads.modify(services.database, caller.project_id, thread_id, body.columns())
+    return reply(thread_object(row))
+
+
+@router.delete("/threads/{thread_id}")
+async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
+    """Delete a thread with all that is in it; an active run ends without a trace."""
+    await threads.delete(services.database, caller.project_id, thread_id)
+    return reply(deleted("thread.deleted", thread_id))
+
+
+@router.post("/threads/{thread_id}/messages")
+async def create_message(
+    thread_id: ThreadId, body: CreateMessage, caller: TheCaller, services: TheServices
+) -> Response:
+    """Add a message; not while a run is active on the thread."""
+    refuse_v1_fields(body, caller.dialect, "file_ids")
+    await files.require(services.database, caller.project_id, body.referred_files())
+    row = await threads.add_message(services.database, caller.project_id, thread_id, body.record())
+    return reply(message_object(row, caller.dialect))
+
+
+@router.get("/threads/{thread_id}/messages")
+async def list_messages(
+    thread_id: ThreadId,
+    caller: TheCaller,
+    services: TheServices,
+    page: ThePage,
+    run_id: Annotated[str | None, Query()] = None,
+) -> Response:
+    """List messages, newest first by default; `run_id` leaves those that the run made."""
+    keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({"run_id": run_id} if run_id else {})
+    found = await table.page(services.database, Message, keys, page)
+    if not found.rows:
+        await threads.get(services.database, caller.project_id, thread_id)
+    return reply(listing(found, lambda row: message_object(row, caller.dialect)))
+
+
+@router.get("/threads/{thread_id}/messages/{message_id}")
+async def get_message(thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices) -> Response:
+    """Retrieve a message."""
+    row = await threads.get_message(services.database, caller.project_id, thread_id, message_id)
+    return reply(message_object(row, caller.dialect))
+
+
+@router.post("/threads/{thread_id}/messages/{message_id}")
+async def modify_message(
+    thread_id: ThreadId, message_id: MessageId, body: ModifyMetadata, caller: TheCaller, services: TheServices
+) -> Response:
+    """Modify a message's metadata."""
+    row = await threads.modify_message(services.database, caller.project_id, thread_id, message_id, body.columns())
+    return reply(message_object(row, caller.dialect))
+
+
+@router.delete("/threads/{thread_id}/messages/{message_id}")
+async def delete_message(
+    thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices
+) -> Response:
+    """Delete a message."""
+    await threads.delete_message(services.database, caller.project_id, thread_id, message_id)
+    return reply(deleted("thread.message.deleted", message_id))

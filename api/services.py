@@ -1,0 +1,62 @@
+"""What a process of the API holds on to, and how it begins and ends."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.auth import KeyRing
+from api.catalog import Catalog
+from api.streams import Streams
+from shared.database import Database
+from shared.files.storage import BlobStore, LocalStore
+from shared.queue import Doorbell
+from shared.redis import Outbox, connect
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that a handler may need; handlers get the parts they name (`api/dependencies.py`)."""
+
+    settings: Settings
+    database: Database
+    redis: "redis.asyncio.Redis"
+    outbox: Outbox
+    doorbell: Doorbell
+    streams: Streams
+    keys: KeyRing
+    store: BlobStore
+    catalog: Catalog
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncGenerator[Services]:
+    """Open everything, and close it in reverse. Neither Postgres nor Redis needs to be there to begin with."""
+    database = Database(settings.database_url, settings.database_pool)
+    redis_client = connect(settings.redis_url, socket_timeout=5)
+    outbox = Outbox(settings.redis_url)
+    streams = Streams(database, redis_client, settings.redis_url)
+    catalog = Catalog(settings)
+    streams.start()
+    try:
+        yield Services(
+            settings=settings,
+            database=database,
+            redis=redis_client,
+            outbox=outbox,
+            doorbell=Doorbell(outbox),
+            streams=streams,
+            keys=KeyRing(database),
+            store=LocalStore(settings.data_dir / "files"),
+            catalog=catalog,
+        )
+    finally:
+        await streams.stop()
+        await catalog.close()
+        await outbox.close()
+        await redis_client.aclose()
+        await database.close()

@@ -1,0 +1,147 @@
+"""Pydantic's findings in OpenAI's words: a sentence, the field's path as the client wrote it, and a code."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The first thing that is wrong with a request."""
+
+    message: str
+    param: str | None
+    code: str | None
+
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "a boolean",
+    "bool_parsing": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "union_tag_not_found": "an object",
+}
+
+_CODES = {
+    "too_long": "array_above_max_length",
+    "too_short": "array_below_min_length",
+    "string_too_long": "string_above_max_length",
+    "string_too_short": "string_below_min_length",
+}
+
+
+def describe(error: RequestValidationError) -> Problem:
+    """The finding that says most: an unknown field is named before a missing one."""
+    findings: Sequence[Mapping[str, Any]] = error.errors()
+    first = min(findings, key=lambda finding: finding["type"] != "extra_forbidden")
+    where = list(first["loc"])
+    place = where.pop(0)
+    body = error.body if place == "body" else {}
+    if first["type"] == "json_invalid":
+        reason = first.get("ctx", {}).get("error", "it is not valid JSON")
+        return Problem(f"We could not parse the JSON body of your request: {reason}.", None, None)
+    if place == "body" and not where:
+        return Problem("The body of your request has to be a JSON object.", None, None)
+    return _problem(first, _spell(where, body))
+
+
+def _problem(finding: Mapping[str, Any], param: str) -> Problem:
+    kind, context, value = finding["type"], finding.get("ctx", {}), finding.get("input")
+    match kind:
+        case "missing" | "union_tag_not_found" if kind == "missing" or isinstance(value, Mapping):
+            param = param if kind == "missing" else f"{param}.type"
+            return Problem(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+        case "extra_forbidden":
+            return Problem(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+        case "literal_error":
+            return Problem(_invalid_value(value, context["expected"]), param, "invalid_value")
+        case "union_tag_invalid":
+            return Problem(_invalid_value(context["tag"], context["expected_tags"]), f"{param}.type", "invalid_value")
+        case "string_too_long" | "string_too_short" | "too_long" | "too_short":
+            return Problem(f"Invalid '{param}': {_length(kind, context, value)}", param, _CODES[kind])
+        case "greater_than_equal" | "less_than_equal":
+            return _out_of_range(param, kind, context, value)
+        case "string_pattern_mismatch":
+            pattern = context["pattern"]
+            sentence = f"string does not match pattern. Expected a string that matches the pattern '{pattern}'."
+            return Problem(f"Invalid '{param}': {sentence}", param, "invalid_value")
+        case _ if kind in _EXPECTED:
+            sentence = f"expected {_EXPECTED[kind]}, but got {_name(value)} instead."
+            return Problem(f"Invalid type for '{param}': {sentence}", param, "invalid_type")
+        case _:
+            return Problem(f"Invalid '{param}': {finding['msg']}", param, kind)
+
+
+def _spell(where: Sequence[int | str], body: Any) -> str:
+    """A path such as `tools[0].function.name`. What pydantic adds to tell the branches of a union apart is recognised
+    by not being in the body, and left out.
+    """
+    path, value = "", body
+    for index, part in enumerate(where):
+        last = index == len(where) - 1
+        if isinstance(part, int):
+            path += f"[{part}]"
+            value = value[part] if isinstance(value, Sequence) and part < len(value) else None
+        elif isinstance(value, Mapping) and part in value:
+            path += f".{part}"
+            value = value[part]
+        elif last and part != "[key]" and (value is None or isinstance(value, Mapping)):
+            path += f".{part}"
+    return path.removeprefix(".")
+
+
+def _invalid_value(value: Any, expected: str) -> str:
+    quoted = value if isinstance(value, str) else repr(value)
+    options = expected.replace(" or ", ", ").replace("'", "").split(", ")
+    *most, last = (f"'{option}'" for option in options)
+    supported = f"{', '.join(most)} and {last}" if most else last
+    return f"Invalid value: '{quoted}'. Supported values are: {supported}."
+
+
+def _length(kind: str, context: Mapping[str, Any], value: Any) -> str:
+    long = kind.endswith("long")
+    limit, bound = context.get("max_length" if long else "min_length"), "maximum" if long else "minimum"
+    adjective = "too long" if long else "too short"
+    noun, article, given = ("string", "a", len(value)) if kind.startswith("string") else ("array", "an", len(value))
+    return (
+        f"{noun} {adjective}. Expected {article} {noun} with {bound} length {limit}, "
+        f"but got {article} {noun} with length {given} instead."
+    )
+
+
+def _out_of_range(param: str, kind: str, context: Mapping[str, Any], value: Any) -> Problem:
+    above = kind == "less_than_equal"
+    limit = context["le" if above else "ge"]
+    noun = "integer" if isinstance(limit, int) else "decimal"
+    side, sign = ("above maximum", "<=") if above else ("below minimum", ">=")
+    shown = int(limit) if float(limit).is_integer() else limit
+    message = f"Invalid '{param}': {noun} {side} value. Expected a value {sign} {shown}, but got {value} instead."
+    return Problem(message, param, f"{noun}_{'above_max' if above else 'below_min'}_value")
+
+
+def _name(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int():
+            return "an integer"
+        case float():
+            return "a decimal number"
+        case Mapping():
+            return "an object"
+        case _:
+            return "an array"

@@ -1,0 +1,1 @@
+"""Assistants: what a run starts from."""

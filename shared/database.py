@@ -1,0 +1,100 @@
+"""Postgres for both sides: one asynchronous engine a process.
+
+Most of what we do to the database is one statement that is atomic by itself (a data-changing CTE where several tables
+are concerned), so the engine is in autocommit from the start: one round trip, one commit. `transaction()` is there
+for what really takes several statements.
+
+A `CancelledError` during a statement means *unknown*, never *not done*: the commit may have happened. Whatever is
+written must therefore be guarded by the database (a term, a primary key), not by the caller's memory.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, Self, cast
+
+import orjson
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+Row = Mapping[str, Any]
+"""One row by column name."""
+
+
+def to_json(value: Any) -> str:
+    """JSON for a parameter that the statement casts to jsonb."""
+    return orjson.dumps(value).decode()
+
+
+class Executor(Protocol):
+    """Whatever can execute a statement: a `Database` (and commit it) or a `Transaction`."""
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Execute and return every row."""
+        ...
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        """Execute and return the first row, or None."""
+        ...
+
+
+class Transaction:
+    """Several statements that happen together or not at all."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Execute and return every row; an empty list where the statement returns none by nature."""
+        result = await self._connection.execute(statement, params)
+        return cast("Sequence[Row]", result.mappings().all()) if result.returns_rows else []
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        """Execute and return the first row, or None."""
+        rows = await self.all(statement, params)
+        return rows[0] if rows else None
+
+
+class Database:
+    """A pool of autocommitting connections. Errors are SQLAlchemy's, e.g. `OperationalError` when Postgres is away."""
+
+    def __init__(self, url: str, pool_size: int = 10) -> None:
+        options = {
+            "pool_size": pool_size,
+            "max_overflow": 0,
+            "pool_timeout": 30,
+            "json_serializer": to_json,
+            "json_deserializer": orjson.loads,
+        }
+        self._engine: AsyncEngine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
+        self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Execute, commit and return every row."""
+        async with self._engine.connect() as connection:
+            return await Transaction(connection).all(statement, params)
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        """Execute, commit and return the first row, or None."""
+        async with self._engine.connect() as connection:
+            return await Transaction(connection).one(statement, params)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """Commit at the end of the block, roll back if it raises."""
+        async with self._transactional.begin() as connection:
+            yield Transaction(connection)
+
+    async def close(self) -> None:
+        """Close the connections that are not in use; those in use close when they are given back."""
+        await self._engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def driver_url(url: str) -> str:
+    """SQLAlchemy's spelling of a plain `postgresql://` URL: psycopg 3, for both sync and async engines."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -1,0 +1,37 @@
+"""What can go wrong that a client should hear about.
+
+    AssistantdError
+    ├── NotFound          an id that doesn't exist in the caller's project
+    ├── InvalidRequest    a request that can't be carried out as it stands
+    └── TooLarge          a body or file beyond its limit
+
+A message here is the sentence that the client reads; which HTTP status it travels under is decided in `api/errors.py`.
+"""
+
+
+class AssistantdError(Exception):
+    """Base of all errors that are the caller's to know.
+
+    `param` names the field at fault in the request's own spelling, `code` is OpenAI's machine-readable word.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class NotFound(AssistantdError):
+    """No such object in this project: other projects' objects are not told apart from nonexistent ones."""
+
+    def __init__(self, kind: str, object_id: str) -> None:
+        super().__init__(f"No {kind} found with id '{object_id}'.")
+
+
+class InvalidRequest(AssistantdError):
+    """The request contradicts the contract or the state of what it is about."""
+
+
+class TooLarge(AssistantdError):
+    """More bytes than the contract allows."""

@@ -1,0 +1,36 @@
+"""The log of a run: a Redis Stream under `ev:{run}`, published on `evp:{run}` at the same time.
+
+Redis refuses an entry whose id is not above the last, so a worker that lost its lease can't write into the log; what it
+publishes beside that is dropped by readers, who ignore ids at or below the last they saw.
+"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.events.types import Entry, EventId
+from shared.redis import Command
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+CHANNELS = "evp:"
+MAX_ENTRIES = 5000
+KEEP_AFTER_EXPIRY = timedelta(minutes=15)
+
+
+def append(run_id: str, entry: Entry, *, keep: timedelta | None = None) -> list[Command]:
+    """Commands that write one entry; `keep` sets how long the log stays, and is needed once a writer."""
+    key = f"ev:{run_id}"
+    commands: list[Command] = [
+        ("XADD", key, "MAXLEN", "~", MAX_ENTRIES, str(entry.last), "e", entry.pack()),
+        ("PUBLISH", f"{CHANNELS}{run_id}", entry.pack()),
+    ]
+    if keep is not None:
+        commands.append(("EXPIRE", key, int(keep.total_seconds())))
+    return commands
+
+
+async def read(redis: "redis.asyncio.Redis", run_id: str, after: EventId) -> list[Entry]:
+    """The entries that end after `after`; an empty list also when there is no log. Raises RedisError."""
+    rows: Any = await redis.xrange(f"ev:{run_id}", min=f"({after}")
+    return [Entry.unpack(fields[b"e"]) for _, fields in rows]

@@ -1,0 +1,92 @@
+"""Writing the events of one run in one term."""
+
+import asyncio
+from datetime import timedelta
+
+from shared.events import log
+from shared.events.types import DONE, Entry, EventId, frame
+from shared.redis import Command, Outbox
+from shared.wire.objects import Object
+
+FLUSH_AFTER = timedelta(milliseconds=50)
+
+
+class EventWriter:
+    """Numbers events, merges deltas of text, and sends what has gathered every `FLUSH_AFTER`.
+
+    The first delta of a message leaves at once, so that the first word is not held back. A crash loses at most what has
+    gathered since the last flush: never a fact, for facts are rows.
+    """
+
+    def __init__(self, outbox: Outbox, run_id: str, term: int, *, keep: timedelta, after: int = 0) -> None:
+        self._outbox = outbox
+        self._run_id = run_id
+        self._term = term
+        self._sequence = after
+        self._keep: timedelta | None = keep
+        self._frames: list[bytes] = []
+        self._ends = False
+        self._message_id: str | None = None
+        self._text: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self.entry: Entry | None = None
+        """What was taken last."""
+
+    def put(self, event: str, data: Object | str) -> None:
+        """Add one event."""
+        self._merge_text()
+        self._add(event, data)
+        self._flush_soon()
+
+    def done(self) -> None:
+        """Add the end of the stream."""
+        self._merge_text()
+        self._add(DONE, "[DONE]")
+        self._ends = True
+
+    def text(self, message_id: str, text: str) -> None:
+        """Add words of a message; they may be merged with those that follow."""
+        first = message_id != self._message_id
+        if first:
+            self._merge_text()
+            self._message_id = message_id
+        self._text.append(text)
+        if first:
+            self.flush()
+        else:
+            self._flush_soon()
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        if commands := self.take():
+            self._outbox.send(commands)
+
+    def take(self) -> list[Command]:
+        """What has gathered, as commands for the caller to send; empty if there is nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._merge_text()
+        if not self._frames:
+            return []
+        entry = self.entry = Entry(EventId(self._term, self._sequence), self._ends, b"".join(self._frames))
+        commands = log.append(self._run_id, entry, keep=self._keep)
+        self._frames, self._keep = [], None
+        return commands
+
+    def _add(self, event: str, data: Object | str) -> None:
+        self._sequence += 1
+        self._frames.append(frame(EventId(self._term, self._sequence), event, data))
+
+    def _merge_text(self) -> None:
+        if self._text:
+            part = {"index": 0, "type": "text", "text": {"value": "".join(self._text)}}
+            self._text = []
+            self._add(
+                "thread.message.delta",
+                {"id": self._message_id, "object": "thread.message.delta", "delta": {"content": [part]}},
+            )
+
+    def _flush_soon(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER.total_seconds(), self.flush)

@@ -1,0 +1,1 @@
+"""Files: facts in rows, bytes in the blob store."""

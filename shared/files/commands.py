@@ -1,0 +1,64 @@
+"""What can be done to files."""
+
+from collections.abc import AsyncIterable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from shared import ids, table
+from shared.database import Executor, Row
+from shared.errors import NotFound
+from shared.files.rows import File
+from shared.files.storage import BlobStore
+
+_INSERT = text("""
+INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
+VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
+
+_MISSING = text("""
+SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
+LEFT JOIN files ON files.id = wanted.id AND project_id = :project_id WHERE files.id IS NULL LIMIT 1""")
+
+
+async def upload(
+    db: Executor,
+    store: BlobStore,
+    project_id: str,
+    *,
+    filename: str,
+    purpose: str,
+    chunks: AsyncIterable[bytes],
+    expires_after: timedelta | None = None,
+) -> Row:
+    """Store the bytes, then the row. A crash between leaves bytes that nobody refers to."""
+    file_id = ids.new("file")
+    stored = await store.put(file_id, chunks)
+    params = {"bytes": stored.bytes, "sha256": stored.sha256, "filename": filename, "purpose": purpose}
+    row = await db.one(_INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after})
+    if row is None:
+        raise LookupError("INSERT INTO files returned no row")
+    return row
+
+
+async def get(db: Executor, project_id: str, file_id: str) -> Row:
+    """The file. Raises NotFound."""
+    row = await table.get(db, File, {"id": file_id, "project_id": project_id})
+    if row is None:
+        raise NotFound("file", file_id)
+    return row
+
+
+async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) -> None:
+    """Forget the row, then the bytes. Raises NotFound."""
+    if not await table.remove(db, File, {"id": file_id, "project_id": project_id}):
+        raise NotFound("file", file_id)
+    await store.delete(file_id)
+
+
+async def require(db: Executor, project_id: str, file_ids: Sequence[str]) -> None:
+    """Make sure that the project has all of these files. Raises NotFound."""
+    if not file_ids:
+        return
+    missing = await db.one(_MISSING, {"ids": list(file_ids), "project_id": project_id})
+    if missing is not None:
+        raise NotFound("file", missing["id"])

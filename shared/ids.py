@@ -1,0 +1,64 @@
+"""Ids with OpenAI's prefixes: `asst_`, `thread_`, `msg_`, `run_`, `step_`, `call_`, `file-`, then 24 base62 characters.
+
+A new id begins with its time in microseconds, so that ids made by one process sort in the order of their making
+(messages of one request share a `created_at` and keep their order by id) and index pages fill from one end. The
+other 15 characters are random: 89 bits, not to be guessed.
+
+A derived id is a function of what it names. A run that is picked up again after a crash gives its next step the same
+id as before: the database's primary key then refuses the second copy, and a streaming client sees the same object
+begin anew where it would otherwise see a stranger.
+"""
+
+import hashlib
+import secrets
+import threading
+import time
+from typing import Literal
+
+Kind = Literal["asst", "thread", "msg", "run", "step", "call", "file", "proj", "key", "req"]
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TIME_CHARACTERS = 9  # microseconds until the year 2398
+_RANDOM_CHARACTERS = 15
+LENGTH = _TIME_CHARACTERS + _RANDOM_CHARACTERS
+
+
+def prefix(kind: Kind) -> str:
+    """`asst_`, `thread_` …; files alone are spelt with a dash."""
+    return "file-" if kind == "file" else f"{kind}_"
+
+
+def new(kind: Kind) -> str:
+    """Return a fresh id that sorts after every id made before by this process."""
+    return prefix(kind) + _base62(_ticks.next(), _TIME_CHARACTERS) + _base62(secrets.randbits(96), _RANDOM_CHARACTERS)
+
+
+def derive(kind: Kind, *parts: object) -> str:
+    """Return the id that belongs to `parts`: the same parts, the same id, in any process."""
+    digest = hashlib.sha256("\0".join(str(part) for part in (kind, *parts)).encode()).digest()
+    return prefix(kind) + _base62(int.from_bytes(digest, "big"), LENGTH)
+
+
+def _base62(number: int, characters: int) -> str:
+    """The lowest `characters` digits of `number`, most significant first."""
+    digits: list[str] = []
+    for _ in range(characters):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+class _Ticks:
+    """Microseconds since 1970 that never repeat or go back within a process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns() // 1000)
+            return self._last
+
+
+_ticks = _Ticks()

@@ -1,0 +1,29 @@
+"""Alembic's migrations of our tables, in the package so that they ship with it."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from shared.assistants.rows import Assistant
+from shared.database import driver_url
+from shared.files.rows import File
+from shared.projects.rows import ApiKey, Project
+from shared.runs.rows import Run, RunStep
+from shared.threads.rows import Message, Thread
+
+TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File)
+"""Every table there is, parents first."""
+
+
+def upgrade(database_url: str) -> None:
+    """Bring the database to the newest schema. Running it twice, or from two processes at once, is harmless."""
+    command.upgrade(config(database_url), "head")
+
+
+def config(database_url: str) -> Config:
+    """Alembic's configuration without an ini file."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent))
+    settings.attributes["url"] = driver_url(database_url)
+    return settings

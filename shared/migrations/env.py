@@ -1,0 +1,16 @@
+"""Alembic's entry point: one connection, one transaction, one migration at a time."""
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from shared.migrations import TABLES
+
+_LOCK = 4_815_162_342  # any number that nobody else uses: two `migrate` at once take turns
+
+engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=TABLES[0].metadata, transaction_per_migration=False)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        context.run_migrations()
+engine.dispose()

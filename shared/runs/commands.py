@@ -1,0 +1,165 @@
+"""What a client can do to runs. Whatever makes a run wait for a worker also rings for one."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from shared import table
+from shared.assistants import commands as assistants
+from shared.database import Executor, Row, to_json
+from shared.errors import InvalidRequest, NotFound
+from shared.runs import statements, transitions
+from shared.runs.rows import Run, RunStep
+from shared.runs.status import TERMINAL, RunStatus
+from shared.threads import commands as threads
+from shared.threads.statements import ACTIVE_RUN
+from shared.wire.fields import Dialect
+
+
+async def create(
+    db: Executor,
+    project_id: str,
+    run_id: str,
+    thread_id: str,
+    params: Mapping[str, Any],
+    *,
+    dialect: Dialect,
+    expires_after: timedelta,
+) -> Row:
+    """Insert a run, and the messages that come with it, on a thread; `params` are those of `wire.runs.CreateRun`.
+
+    Raises NotFound, or InvalidRequest if the thread has an active run [RUN-5].
+    """
+    values = {
+        **_creation(project_id, run_id, params, dialect, expires_after),
+        "thread_id": thread_id,
+    }
+    while True:
+        try:
+            row = await db.one(statements.CREATE, values)
+        except IntegrityError:  # the index runs_one_active: another run got in at the same moment
+            row = None
+        if row is not None:
+            return row
+        await threads.get(db, project_id, thread_id)
+        await assistants.get(db, project_id, params["assistant_id"])
+        active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
+        if active is not None:
+            raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
+
+
+async def create_with_thread(
+    db: Executor,
+    project_id: str,
+    run_id: str,
+    params: Mapping[str, Any],
+    *,
+    dialect: Dialect,
+    expires_after: timedelta,
+) -> Row:
+    """Insert a thread, its messages and a run in one commit; `params` are those of `wire.runs.CreateThreadAndRun`.
+
+    Raises NotFound if there is no such assistant, and then there is no thread either.
+    """
+    row = await db.one(statements.CREATE_WITH_THREAD, _creation(project_id, run_id, params, dialect, expires_after))
+    if row is None:
+        raise NotFound("assistant", params["assistant_id"])
+    return row
+
+
+async def get(db: Executor, project_id: str, thread_id: str, run_id: str) -> Row:
+    """The run. Raises NotFound."""
+    row = await table.get(db, Run, _run(project_id, thread_id, run_id))
+    if row is None:
+        raise NotFound("run", run_id)
+    return row
+
+
+async def modify(db: Executor, project_id: str, thread_id: str, run_id: str, columns: Mapping[str, Any]) -> Row:
+    """Change the run's metadata. Raises NotFound."""
+    row = await table.modify(db, Run, _run(project_id, thread_id, run_id), columns)
+    if row is None:
+        raise NotFound("run", run_id)
+    return row
+
+
+async def get_step(db: Executor, project_id: str, thread_id: str, run_id: str, step_id: str) -> Row:
+    """One step of the run. Raises NotFound."""
+    row = await table.get(db, RunStep, {**_run(project_id, thread_id, run_id), "id": step_id, "run_id": run_id})
+    if row is None:
+        raise NotFound("run step", step_id)
+    return row
+
+
+async def cancel(db: Executor, project_id: str, thread_id: str, run_id: str) -> Row:
+    """Cancel the run: at once if no worker holds it, else by a request that its worker obeys [RUN-6].
+
+    Returns the run as it is now: `cancelled`, or `in_progress` with `cancel_requested_at` set. Cancelling twice is
+    harmless until the run has ended. Raises NotFound, or InvalidRequest if it has.
+    """
+    while True:
+        run = await get(db, project_id, thread_id, run_id)
+        status = RunStatus(run["status"])
+        if status in TERMINAL:
+            raise InvalidRequest(f"Cannot cancel run with status '{status}'.")
+        if status is RunStatus.IN_PROGRESS:
+            done = await db.one(statements.REQUEST_CANCEL, {"id": run_id, "project_id": project_id})
+        else:
+            move = statements.cancel(transitions.cancel_waiting(), run_id, project_id)
+            done = await db.one(move.sql, move.params)
+        if done is not None:  # otherwise it moved between the look and the leap
+            return done
+
+
+async def submit_tool_outputs(
+    db: Executor, project_id: str, thread_id: str, run_id: str, outputs: Mapping[str, str]
+) -> tuple[Row, dict[str, Any]]:
+    """Give the run the outputs that it waits for: the waiting step is completed and the run is queued, in one commit.
+
+    Returns the run, with `written_at`, and the completed step's columns. Raises NotFound, or InvalidRequest if the run
+    waits for nothing or for other outputs.
+    """
+    run = await get(db, project_id, thread_id, run_id)
+    if run["status"] == RunStatus.REQUIRES_ACTION:
+        expected = [call["id"] for call in run["required_action"]["tool_calls"]]
+        if set(expected) != set(outputs):
+            raise InvalidRequest(
+                f"Expected tool outputs for call_ids {expected}, got {list(outputs)}", param="tool_outputs"
+            )
+        step = await table.get(db, RunStep, {"run_id": run_id, "project_id": project_id, "status": "in_progress"})
+        if step is not None:
+            details = _with_outputs(step["details"], outputs)
+            move = statements.submit(transitions.resume(), run_id, project_id, run["term"], details)
+            moved = await db.one(move.sql, move.params)
+            if moved is not None:
+                return moved, {**step, "status": "completed", "details": details, "ended_at": moved["written_at"]}
+        run = await get(db, project_id, thread_id, run_id)
+    raise InvalidRequest(f'Runs in status "{run["status"]}" do not accept tool outputs.')
+
+
+def _with_outputs(details: Mapping[str, Any], outputs: Mapping[str, str]) -> dict[str, Any]:
+    calls = [
+        {**call, "function": {**call["function"], "output": outputs[call["id"]]}} if call["id"] in outputs else call
+        for call in details["tool_calls"]
+    ]
+    return {**details, "tool_calls": calls}
+
+
+def _creation(
+    project_id: str, run_id: str, params: Mapping[str, Any], dialect: Dialect, expires_after: timedelta
+) -> dict[str, Any]:
+    json_words = {"tool_choice": to_json(params["tool_choice"])}
+    return {
+        **threads.encoded(params),
+        **json_words,
+        "project_id": project_id,
+        "run_id": run_id,
+        "dialect": dialect,
+        "expires_after": expires_after,
+    }
+
+
+def _run(project_id: str, thread_id: str, run_id: str) -> dict[str, str]:
+    return {"id": run_id, "thread_id": thread_id, "project_id": project_id}

@@ -1,0 +1,117 @@
+"""Runs and their steps, with the rules that the database itself keeps."""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from shared import columns
+from shared.columns import Instant, Json, JsonList
+from shared.runs.status import ACTIVE, TERMINAL, RunStatus, StepStatus, in_sql
+
+
+def _counter() -> Any:
+    return Field(sa_column=Column(Integer, nullable=False, server_default=text("0")))
+
+
+def _limit() -> Any:
+    return Field(default=None, sa_column=Column(Integer))
+
+
+def _number() -> Any:
+    return Field(default=None, sa_column=Column(Float))
+
+
+class Run(SQLModel, table=True):
+    """One execution of an assistant on a thread, with its own copy of all that it was told.
+
+    `term` counts the hands that the run has passed through and fences off earlier ones; `attempts` counts the workers
+    that died holding it; `rung_at` is when a worker was last told of it.
+    """
+
+    __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    project_id: str = columns.project()
+    thread_id: str = columns.reference("threads.id")
+    assistant_id: str = columns.required_text()
+    dialect: str = columns.required_text("v2")  # in whose shapes the run's events are rendered: v1 or v2
+
+    status: str = columns.required_text("queued")
+    reason: str = columns.required_text("created")
+    term: int = _counter()
+    attempts: int = _counter()
+    lease_owner: str | None = columns.optional_text()
+    lease_expires_at: Instant | None = columns.instant()
+    rung_at: Instant | None = columns.instant()
+    cancel_requested_at: Instant | None = columns.instant()
+    created_at: Instant = columns.created_at()
+    started_at: Instant | None = columns.instant()
+    expires_at: Instant = columns.required_instant()
+    finished_at: Instant | None = columns.instant()
+
+    model: str = columns.required_text()
+    instructions: str = columns.required_text("")
+    tools: JsonList = columns.json(default="[]")
+    tool_choice: Any = columns.json(default='"auto"')
+    parallel_tool_calls: bool = Field(default=True)
+    temperature: float | None = _number()
+    top_p: float | None = _number()
+    reasoning_effort: str | None = columns.optional_text()
+    response_format: Any = columns.optional_json()
+    truncation_strategy: Json = columns.json(default='{"type": "auto", "last_messages": null}')
+    max_prompt_tokens: int | None = _limit()
+    max_completion_tokens: int | None = _limit()
+    file_ids: JsonList = columns.json(default="[]")  # v1 alone
+    meta: Json = columns.metadata()
+
+    usage: Json | None = columns.optional_json()
+    required_action: Json | None = columns.optional_json()
+    incomplete_details: Json | None = columns.optional_json()
+    last_error: Json | None = columns.optional_json()
+
+    __table_args__ = (
+        Index("runs_listed", "thread_id", "created_at", "id"),
+        Index("runs_one_active", "thread_id", unique=True, postgresql_where=text(f"status IN {in_sql(ACTIVE)}")),
+        Index("runs_queued", "rung_at", postgresql_where=text("status = 'queued'")),
+        Index("runs_leased", "lease_expires_at", postgresql_where=text("status = 'in_progress'")),
+        Index("runs_expiring", "expires_at", postgresql_where=text(f"status IN {in_sql(ACTIVE)}")),
+        CheckConstraint(f"status IN {in_sql(frozenset(RunStatus))}", name="runs_status"),
+        CheckConstraint(f"(finished_at IS NOT NULL) = (status IN {in_sql(TERMINAL)})", name="runs_finished"),
+        CheckConstraint("(lease_expires_at IS NOT NULL) = (status = 'in_progress')", name="runs_lease"),
+        CheckConstraint("(lease_owner IS NOT NULL) = (status = 'in_progress')", name="runs_owner"),
+        CheckConstraint("(required_action IS NOT NULL) = (status = 'requires_action')", name="runs_action"),
+    )
+
+
+class RunStep(SQLModel, table=True):
+    """One thing that a run did: a message, or calls of tools. Written once, when it is done; only a step that waits
+    for tool outputs is written in progress and finished by their submission.
+    """
+
+    __tablename__ = "run_steps"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    project_id: str = columns.project()
+    thread_id: str = columns.required_text()
+    run_id: str = columns.reference("runs.id")
+    assistant_id: str = columns.required_text()
+    position: int = Field(sa_column=Column(Integer, nullable=False))
+    term: int = Field(sa_column=Column(Integer, nullable=False))
+    created_at: Instant = columns.created_at()
+    ended_at: Instant | None = columns.instant()
+    type: str = columns.required_text()
+    status: str = columns.required_text()
+    details: Json = columns.json(default="{}")
+    usage: Json | None = columns.optional_json()
+    last_error: Json | None = columns.optional_json()
+    meta: Json = columns.metadata()
+
+    __table_args__ = (
+        UniqueConstraint("run_id", "position", name="run_steps_position"),
+        Index("run_steps_listed", "run_id", "created_at", "id"),
+        Index("run_steps_of_thread", "thread_id", "created_at", postgresql_where=text("type = 'tool_calls'")),
+        CheckConstraint("type IN ('message_creation', 'tool_calls')", name="run_steps_type"),
+        CheckConstraint(
+            f"status IN ({', '.join(repr(str(status)) for status in StepStatus)})", name="run_steps_status"
+        ),
+        CheckConstraint("(ended_at IS NULL) = (status = 'in_progress')", name="run_steps_ended"),
+    )

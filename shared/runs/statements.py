@@ -1,0 +1,271 @@
+"""The SQL of runs: the only place where a status is written.
+
+Each statement is one round trip and one commit; where several tables change together it is a data-changing CTE. All of
+them are guarded: no row returned means that somebody else was faster, which is an answer and not an error.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import TextClause, text
+
+from shared.database import to_json
+from shared.runs.status import ACTIVE, TERMINAL, RunStatus, StepStatus, in_sql
+from shared.runs.transitions import Cancel, Holder, Now, Transition
+from shared.threads.statements import INSERT_THREAD, insert_messages
+
+# The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
+# lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
+_INSERT_RUN = f"""
+INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, model, instructions, tools,
+  tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format, truncation_strategy,
+  max_prompt_tokens, max_completion_tokens, file_ids, metadata)
+SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after,
+  coalesce(:model, assistant.model),
+  concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
+    CAST(:additional AS text)),
+  coalesce(CAST(:tools AS jsonb), assistant.tools), CAST(:tool_choice AS jsonb), :parallel_tool_calls,
+  coalesce(:temperature, assistant.temperature), coalesce(:top_p, assistant.top_p),
+  coalesce(:reasoning_effort, assistant.reasoning_effort),
+  coalesce(CAST(:response_format AS jsonb), assistant.response_format), CAST(:truncation_strategy AS jsonb),
+  :max_prompt_tokens, :max_completion_tokens, assistant.file_ids, CAST(:metadata AS jsonb)
+FROM thread, assistant
+WHERE NOT EXISTS (SELECT FROM runs WHERE thread_id = thread.id AND status IN {in_sql(ACTIVE)})
+RETURNING *"""
+
+_ASSISTANT = "SELECT * FROM assistants WHERE id = :assistant_id AND project_id = :project_id"
+
+CREATE = text(f"""
+WITH assistant AS ({_ASSISTANT}),
+  thread AS (SELECT id, project_id FROM threads WHERE id = :thread_id AND project_id = :project_id),
+  run AS ({_INSERT_RUN}),
+  added AS ({insert_messages("run", "thread_id")})
+SELECT * FROM run""")
+
+CREATE_WITH_THREAD = text(f"""
+WITH assistant AS ({_ASSISTANT}),
+  thread AS ({INSERT_THREAD.format(project_id="assistant.project_id", source="FROM assistant")}),
+  run AS ({_INSERT_RUN}),
+  added AS ({insert_messages("run", "thread_id")})
+SELECT * FROM run""")
+
+# One statement claims the run and reads what the model is to be told: the newest messages and the finished tool calls
+# of the thread, oldest first, and where the run's steps have got to.
+_CONTEXT = """
+SELECT jsonb_agg(item ORDER BY created_at, id) FROM (
+  (SELECT created_at, id, jsonb_build_object('type', 'message', 'run_id', run_id, 'role', role,
+     'content', content) AS item
+   FROM messages WHERE thread_id = claimed.thread_id ORDER BY created_at DESC, id DESC LIMIT :context_items)
+  UNION ALL
+  (SELECT created_at, id, jsonb_build_object('type', 'tool_calls', 'run_id', run_id, 'details', details) AS item
+   FROM run_steps WHERE thread_id = claimed.thread_id AND type = 'tool_calls' AND status = 'completed'
+   ORDER BY created_at DESC LIMIT :context_items)
+) AS items"""
+
+
+# What a worker did since its last write enters with the write that moves the run, or not at all.
+_RECORDS = """
+  said AS (
+    INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
+      incomplete_reason, ended_at)
+    SELECT new.id, moved.project_id, moved.thread_id, new.created_at, 'assistant', new.content, moved.assistant_id,
+      moved.id, new.status, new.incomplete_reason, now()
+    FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
+      AS new(id text, created_at timestamptz, content jsonb, status text, incomplete_reason text)),
+  done AS (
+    INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
+      status, details, usage, last_error)
+    SELECT new.id, moved.project_id, moved.thread_id, moved.id, moved.assistant_id, new.position, moved.term,
+      new.created_at, CASE WHEN new.status <> 'in_progress' THEN now() END, new.type, new.status, new.details,
+      new.usage, new.last_error
+    FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
+      AS new(id text, position int, created_at timestamptz, type text, status text, details jsonb, usage jsonb,
+        last_error jsonb))"""
+
+_CLOSE_STEPS = """
+  closed AS (
+    UPDATE run_steps SET status = :step_status, ended_at = now() FROM moved
+    WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
+
+_SUBMIT = """
+  submitted AS (
+    UPDATE run_steps SET status = 'completed', ended_at = now(), details = CAST(:details AS jsonb) FROM moved
+    WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
+
+REQUEST_CANCEL = text("""
+UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now())
+WHERE id = :id AND project_id = :project_id AND status = 'in_progress' RETURNING *""")
+
+RENEW = text("""
+UPDATE runs SET lease_expires_at = now() + :lease
+WHERE status = 'in_progress' AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
+RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
+
+# Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
+RING_AGAIN = text("""
+UPDATE runs SET rung_at = now() WHERE id IN (
+  SELECT id FROM runs WHERE status = 'queued' AND (rung_at IS NULL OR rung_at < now() - :patience)
+  ORDER BY rung_at NULLS FIRST LIMIT :at_most FOR UPDATE SKIP LOCKED)
+RETURNING id""")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement and its parameters, ready for `Database.one` or `.all`."""
+
+    sql: TextClause
+    params: Mapping[str, Any]
+
+
+def claim(move: Transition, run_id: str, context_items: int) -> Statement:
+    """Carry out `transitions.claim`; returns the run with `claimed_at`, `context` and `steps` (how many it has)."""
+    return Statement(_claim(_shape(move)), {**_values(move), "id": run_id, "context_items": context_items})
+
+
+def settle(
+    move: Transition, run_id: str, term: int, messages: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]
+) -> Statement:
+    """Carry out a worker's move and record, in the same commit, the messages and steps that led to it.
+
+    Returns the run with `written_at`, the instant that everything written here bears.
+    """
+    records = {"messages": to_json(messages), "steps": to_json(steps)}
+    return Statement(_settle(_shape(move)), {**_values(move), **records, "id": run_id, "term": term})
+
+
+def submit(move: Transition, run_id: str, project_id: str, term: int, details: Mapping[str, Any]) -> Statement:
+    """Carry out `transitions.resume` and finish the step that waited; `term` is that in which its calls were read."""
+    params = {"id": run_id, "project_id": project_id, "term": term, "details": to_json(details)}
+    return Statement(_submit(_shape(move)), {**_values(move), **params})
+
+
+def cancel(move: Transition, run_id: str, project_id: str) -> Statement:
+    """Carry out `transitions.cancel_waiting`; its unfinished step ends with it."""
+    params = {"id": run_id, "project_id": project_id, "step_status": StepStatus.CANCELLED}
+    return Statement(_cancel(_shape(move)), {**_values(move), **params})
+
+
+def sweep(move: Transition, due: str, params: Mapping[str, Any]) -> Statement:
+    """Carry out a move on every run that is `due` (a condition in SQL), leaving alone those that somebody else has hold
+    of; their unfinished steps end with them. Returns the moved runs.
+    """
+    ending = {"step_status": _STEP_ENDS[move.to]} if move.final else {}
+    return Statement(_sweep(_shape(move), due, move.final), {**_values(move), **params, **ending})
+
+
+_STEP_ENDS = {
+    RunStatus.CANCELLED: StepStatus.CANCELLED,
+    RunStatus.EXPIRED: StepStatus.EXPIRED,
+    RunStatus.FAILED: StepStatus.FAILED,
+}
+
+
+class _Shape(NamedTuple):
+    """What of a transition decides the text of its statement: everything but the values."""
+
+    move: tuple[str, RunStatus, frozenset[RunStatus], Holder, Cancel]
+    columns: tuple[tuple[str, str], ...]
+
+
+def _shape(move: Transition) -> _Shape:
+    columns = tuple((name, _expression(name, value)) for name, value in move.values.items())
+    return _Shape((move.reason, move.to, move.sources, move.holder, move.cancel), columns)
+
+
+def _expression(column: str, value: Any) -> str:
+    match value:
+        case Now.INSTANT:
+            return "now()"
+        case Now.ONE_MORE:
+            return f"{column} + 1"
+        case timedelta():
+            return f"now() + :set_{column}"
+        case dict():
+            return f"CAST(:set_{column} AS jsonb)"
+        case _:
+            return f":set_{column}"
+
+
+def _values(move: Transition) -> dict[str, Any]:
+    def parameter(value: Any) -> Any:
+        return to_json(value) if isinstance(value, dict) else value
+
+    return {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
+
+
+def _update(shape: _Shape, which: str) -> str:
+    """The guarded UPDATE: it sets what the new status implies and what the move names, where the move is legal."""
+    sets, guards = ", ".join(_sets(shape)), " AND ".join(_guards(shape))
+    return f"UPDATE runs SET {sets} WHERE {which.format(guards=guards)} RETURNING *"
+
+
+def _sets(shape: _Shape) -> Iterator[str]:
+    reason, to, _, holder, _ = shape.move
+    yield f"status = '{to}'"
+    yield f"reason = '{reason}'"
+    if holder is not Holder.WORKER:
+        yield "term = term + 1"
+    if holder is Holder.CLAIMANT:
+        yield "started_at = coalesce(started_at, now())"
+    if to in TERMINAL:
+        yield "finished_at = now()"
+    if to is not RunStatus.IN_PROGRESS:
+        yield "lease_owner = NULL"
+        yield "lease_expires_at = NULL"
+    if to is not RunStatus.REQUIRES_ACTION:
+        yield "required_action = NULL"
+    for column, expression in shape.columns:
+        yield f"{column} = {expression}"
+
+
+_HOLDS = {
+    Holder.WORKER: "term = :term",
+    Holder.CLAIMANT: "expires_at > now()",
+    Holder.ANYONE: "(lease_expires_at IS NULL OR lease_expires_at < now())",
+}
+_CANCELS = {Cancel.YIELDS: "cancel_requested_at IS NULL", Cancel.NEEDED: "cancel_requested_at IS NOT NULL"}
+
+
+def _guards(shape: _Shape) -> Iterator[str]:
+    _, _, sources, holder, cancel = shape.move
+    yield f"status IN {in_sql(sources)}"
+    yield _HOLDS[holder]
+    if cancel in _CANCELS:
+        yield _CANCELS[cancel]
+
+
+@cache
+def _claim(shape: _Shape) -> TextClause:
+    return text(f"""
+WITH claimed AS ({_update(shape, "id = :id AND {guards}")})
+SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context,
+  (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps
+FROM claimed""")
+
+
+@cache
+def _settle(shape: _Shape) -> TextClause:
+    moved = _update(shape, "id = :id AND {guards}")
+    return text(f"WITH moved AS ({moved}), {_RECORDS} SELECT moved.*, now() AS written_at FROM moved")
+
+
+@cache
+def _submit(shape: _Shape) -> TextClause:
+    which = "id = :id AND project_id = :project_id AND term = :term AND expires_at > now() AND {guards}"
+    return text(f"WITH moved AS ({_update(shape, which)}), {_SUBMIT} SELECT moved.*, now() AS written_at FROM moved")
+
+
+@cache
+def _cancel(shape: _Shape) -> TextClause:
+    which = "id = :id AND project_id = :project_id AND {guards}"
+    return text(f"WITH moved AS ({_update(shape, which)}), {_CLOSE_STEPS} SELECT * FROM moved")
+
+
+@cache
+def _sweep(shape: _Shape, due: str, final: bool) -> TextClause:  # noqa: FBT001
+    which = f"id IN (SELECT id FROM runs WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"
+    closed = f", {_CLOSE_STEPS}" if final else ""
+    return text(f"WITH moved AS ({_update(shape, which)}){closed} SELECT * FROM moved")

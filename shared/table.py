@@ -1,0 +1,122 @@
+"""The plain statements that every noun needs: get, insert, modify, delete, one page.
+
+A row is found by its keys, and every caller names `project_id` among them. Table and column names come from our code
+alone, values are always parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from sqlalchemy import Table, TextClause, delete, insert, text, update
+from sqlmodel import SQLModel
+
+from shared.database import Executor, Row
+from shared.errors import InvalidRequest
+
+Keys = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: `limit` rows in `order` of creation, after or before the row of that id."""
+
+    limit: int = 20
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page, and whether there is another one beyond it."""
+
+    rows: Sequence[Row]
+    has_more: bool
+
+
+async def get(db: Executor, model: type[SQLModel], keys: Keys) -> Row | None:
+    """The row with these keys."""
+    return await db.one(_select(_table(model).name, tuple(keys)), keys)
+
+
+async def add(db: Executor, model: type[SQLModel], values: Mapping[str, Any]) -> Row:
+    """Insert a row and return it with the database's defaults."""
+    table = _table(model)
+    row = await db.one(insert(table).values(values).returning(*table.c))
+    if row is None:
+        raise LookupError(f"INSERT INTO {table.name} returned no row")
+    return row
+
+
+async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mapping[str, Any]) -> Row | None:
+    """Set `values` (none is allowed) and return the row; None if there is no such row."""
+    if not values:
+        return await get(db, model, keys)
+    table = _table(model)
+    return await db.one(update(table).where(*_equal(table, keys)).values(values).returning(*table.c))
+
+
+async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
+    """Delete the row and what the database cascades to; False if there was none."""
+    table = _table(model)
+    return await db.one(delete(table).where(*_equal(table, keys)).returning(table.c.id)) is not None
+
+
+async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> Listing:
+    """One page of the rows with these keys, by (created_at, id): constant time at any depth.
+
+    Raises InvalidRequest if `after` or `before` names no row of this list.
+    """
+    name = _table(model).name
+    backwards = page.before is not None and page.after is None
+    statement = _select_page(name, tuple(keys), page.order, page.after is not None, page.before is not None)
+    params = {**keys, "after": page.after, "before": page.before, "limit": page.limit + 1}
+    if page.after is None:
+        del params["after"]
+    if page.before is None:
+        del params["before"]
+    rows = await db.all(statement, params)
+    if not rows:
+        await _check_cursors(db, model, keys, page)
+    rows, has_more = rows[: page.limit], len(rows) > page.limit
+    return Listing(rows[::-1] if backwards else rows, has_more)
+
+
+async def _check_cursors(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> None:
+    for param, cursor in (("after", page.after), ("before", page.before)):
+        if cursor is not None and await get(db, model, {**keys, "id": cursor}) is None:
+            raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
+
+
+@cache
+def _select(table: str, keys: tuple[str, ...]) -> TextClause:
+    return text(f"SELECT * FROM {table} WHERE {_where(keys)}")
+
+
+@cache
+def _select_page(table: str, keys: tuple[str, ...], order: str, after: bool, before: bool) -> TextClause:  # noqa: FBT001
+    """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
+    beyond, within = ("<", ">") if order == "desc" else (">", "<")
+    conditions = [_where(keys)]
+    if after:
+        conditions.append(f"(created_at, id) {beyond} (SELECT created_at, id FROM {table} WHERE id = :after)")
+    if before:
+        conditions.append(f"(created_at, id) {within} (SELECT created_at, id FROM {table} WHERE id = :before)")
+    walk = {"asc": "desc", "desc": "asc"}[order] if before and not after else order
+    return text(
+        f"SELECT * FROM {table} WHERE {' AND '.join(conditions)} ORDER BY created_at {walk}, id {walk} LIMIT :limit"
+    )
+
+
+def _where(keys: tuple[str, ...]) -> str:
+    return " AND ".join(f"{key} = :{key}" for key in keys)
+
+
+def _equal(table: Table, keys: Keys) -> list[Any]:
+    return [table.c[key] == value for key, value in keys.items()]
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]

@@ -1,0 +1,86 @@
+"""What can be done to threads and messages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import table
+from shared.database import Executor, Row, to_json
+from shared.errors import InvalidRequest, NotFound
+from shared.threads import statements
+from shared.threads.rows import Message, Thread
+
+
+async def create(db: Executor, project_id: str, params: Mapping[str, Any]) -> Row:
+    """Insert a thread and its first messages; `params` are those of `wire.threads.CreateThread`."""
+    row = await db.one(statements.CREATE_THREAD, {**encoded(params), "project_id": project_id})
+    if row is None:
+        raise LookupError("INSERT INTO threads returned no row")
+    return row
+
+
+async def get(db: Executor, project_id: str, thread_id: str) -> Row:
+    """The thread. Raises NotFound."""
+    row = await table.get(db, Thread, {"id": thread_id, "project_id": project_id})
+    if row is None:
+        raise NotFound("thread", thread_id)
+    return row
+
+
+async def modify(db: Executor, project_id: str, thread_id: str, columns: Mapping[str, Any]) -> Row:
+    """Change the thread. Raises NotFound."""
+    row = await table.modify(db, Thread, {"id": thread_id, "project_id": project_id}, columns)
+    if row is None:
+        raise NotFound("thread", thread_id)
+    return row
+
+
+async def delete(db: Executor, project_id: str, thread_id: str) -> None:
+    """Delete the thread with its messages and runs, an active one included: its worker finds its row gone and stops.
+    Raises NotFound.
+    """
+    if not await table.remove(db, Thread, {"id": thread_id, "project_id": project_id}):
+        raise NotFound("thread", thread_id)
+
+
+async def add_message(db: Executor, project_id: str, thread_id: str, message: Mapping[str, Any]) -> Row:
+    """Append a message. Raises NotFound, or InvalidRequest while a run is active on the thread."""
+    params = {"project_id": project_id, "thread_id": thread_id, "messages": to_json([message])}
+    while (row := await db.one(statements.ADD_MESSAGE, params)) is None:
+        await get(db, project_id, thread_id)
+        active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id})
+        if active is not None:
+            raise InvalidRequest(f"Can't add messages to {thread_id} while a run {active['id']} is active.")
+    return row
+
+
+async def get_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> Row:
+    """The message. Raises NotFound."""
+    row = await table.get(db, Message, _message(project_id, thread_id, message_id))
+    if row is None:
+        raise NotFound("message", message_id)
+    return row
+
+
+async def modify_message(
+    db: Executor, project_id: str, thread_id: str, message_id: str, columns: Mapping[str, Any]
+) -> Row:
+    """Change the message's metadata. Raises NotFound."""
+    row = await table.modify(db, Message, _message(project_id, thread_id, message_id), columns)
+    if row is None:
+        raise NotFound("message", message_id)
+    return row
+
+
+async def delete_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> None:
+    """Delete the message. Raises NotFound."""
+    if not await table.remove(db, Message, _message(project_id, thread_id, message_id)):
+        raise NotFound("message", message_id)
+
+
+def encoded(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as statements take them: lists and objects as JSON."""
+    return {name: to_json(value) if isinstance(value, dict | list) else value for name, value in params.items()}
+
+
+def _message(project_id: str, thread_id: str, message_id: str) -> dict[str, str]:
+    return {"id": message_id, "thread_id": thread_id, "project_id": project_id}

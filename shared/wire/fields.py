@@ -1,0 +1,221 @@
+"""Parts that several request bodies share. Every body refuses fields that it doesn't know."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
+
+from shared.errors import InvalidRequest
+from shared.wire import limits
+
+Dialect = Literal["v1", "v2"]
+
+
+class Body(BaseModel):
+    """A request body or an object in one: unknown fields are refused, and numbers are not made of strings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """The fields of `names` that the client sent, as plain JSON values; absent is not the same as null."""
+        return self.model_dump(mode="json", include=set(names) & self.model_fields_set, exclude_unset=True)
+
+    def plain(self) -> dict[str, Any]:
+        """What the client sent, as plain JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def _metadata(value: Any) -> Any:
+    """Count first: one message about seventeen pairs says more than seventeen about nothing."""
+    if isinstance(value, Mapping) and len(value) > limits.METADATA_PAIRS:  # pyright: ignore[reportUnknownArgumentType]
+        raise PydanticCustomError(
+            "object_above_max_properties",
+            "too many properties. Expected an object with at most {limit} properties, but got an object with {given} "
+            "properties instead.",
+            {"limit": limits.METADATA_PAIRS, "given": len(value)},  # pyright: ignore[reportUnknownArgumentType]
+        )
+    return value
+
+
+MetadataKey = Annotated[str, StringConstraints(max_length=limits.METADATA_KEY)]
+MetadataValue = Annotated[str, StringConstraints(max_length=limits.METADATA_VALUE)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_metadata)]
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Temperature = Annotated[float, Field(ge=0, le=2, strict=False)]
+TopP = Annotated[float, Field(ge=0, le=1, strict=False)]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class CodeInterpreterTool(Body):
+    """Python in a sandbox."""
+
+    type: Literal["code_interpreter"]
+
+
+class RankingOptions(Body):
+    """How file_search ranks and cuts its results."""
+
+    ranker: Literal["auto", "default_2024_08_21"] = "auto"
+    score_threshold: Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
+class FileSearchOptions(Body):
+    """How many results file_search gives, and which."""
+
+    max_num_results: Annotated[int, Field(ge=1, le=50)] | None = None
+    ranking_options: RankingOptions | None = None
+
+
+class FileSearchTool(Body):
+    """Search in the vector stores of assistant and thread."""
+
+    type: Literal["file_search"]
+    file_search: FileSearchOptions | None = None
+
+
+class RetrievalTool(Body):
+    """v1's name of file_search. Newer clients can still be made to send it, so both dialects take it."""
+
+    type: Literal["retrieval"]
+
+
+class Function(Body):
+    """A function that the client executes."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.FUNCTION_NAME)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(Body):
+    """A function, offered to the model."""
+
+    type: Literal["function"]
+    function: Function
+
+
+Tool = Annotated[CodeInterpreterTool | FileSearchTool | RetrievalTool | FunctionTool, Field(discriminator="type")]
+
+
+def stored_tools(tools: list[Tool]) -> list[dict[str, Any]]:
+    """Tools as they are kept: v2's."""
+    return [{"type": "file_search"} if isinstance(tool, RetrievalTool) else tool.plain() for tool in tools]
+
+
+def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[dict[str, Any]]:
+    """Tools as that dialect names them."""
+    if dialect == "v2":
+        return tools
+    return [{"type": "retrieval"} if tool["type"] == "file_search" else tool for tool in tools]
+
+
+class CodeInterpreterResources(Body):
+    """Files that code finds in its working directory."""
+
+    file_ids: Annotated[list[Identifier], Field(max_length=limits.TOOL_RESOURCE_FILES)] = Field(
+        default_factory=list[str]
+    )
+
+
+class FileSearchResources(Body):
+    """Vector stores to search in."""
+
+    vector_store_ids: Annotated[list[Identifier], Field(max_length=1)] = Field(default_factory=list[str])
+
+
+class ToolResources(Body):
+    """What the tools work with."""
+
+    code_interpreter: CodeInterpreterResources | None = None
+    file_search: FileSearchResources | None = None
+
+    def file_ids(self) -> list[str]:
+        """Every file that is named here."""
+        return self.code_interpreter.file_ids if self.code_interpreter else []
+
+    def vector_store_ids(self) -> list[str]:
+        """Every vector store that is named here."""
+        return self.file_search.vector_store_ids if self.file_search else []
+
+
+class JsonSchema(Body):
+    """The schema of an answer."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.SCHEMA_NAME)]
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class TextFormat(Body):
+    """Plain text."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Body):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaFormat(Body):
+    """JSON that satisfies a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+def _shape(value: Any) -> str:
+    """Which branch of "a word or an object" a value belongs to; anything that isn't a word is judged as an object."""
+    return "word" if isinstance(value, str) else "object"
+
+
+ResponseFormat = Annotated[
+    Annotated[Literal["auto"], Tag("word")]
+    | Annotated[
+        Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")], Tag("object")
+    ],
+    Discriminator(_shape),
+]
+
+
+class FunctionName(Body):
+    """The function that has to be called."""
+
+    name: str
+
+
+class FunctionChoice(Body):
+    """Call this function."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class ToolTypeChoice(Body):
+    """Use this tool."""
+
+    type: Literal["code_interpreter", "file_search"]
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("word")]
+    | Annotated[Annotated[FunctionChoice | ToolTypeChoice, Field(discriminator="type")], Tag("object")],
+    Discriminator(_shape),
+]
+
+
+def stored_format(value: Any) -> Any:
+    """A response format as it is kept: an object, or None for `auto`."""
+    return value.model_dump(mode="json", exclude_unset=True, by_alias=True) if isinstance(value, BaseModel) else None
+
+
+def refuse_v1_fields(body: Body, dialect: Dialect, *names: str) -> None:
+    """Fields that only v1 knows are as unknown to v2 as any other. Raises InvalidRequest."""
+    for name in names:
+        if dialect == "v2" and name in body.model_fields_set:
+            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")

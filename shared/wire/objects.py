@@ -1,0 +1,36 @@
+"""What all objects have in common: times in whole seconds, lists, deletions."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from shared.database import Row
+from shared.table import Listing
+
+Object = dict[str, Any]
+
+
+def seconds(instant: datetime | None) -> int | None:
+    """Unix time; None stays None."""
+    return None if instant is None else int(instant.timestamp())
+
+
+def listing(page: Listing, render: Callable[[Row], Object]) -> Object:
+    """A page of a list. An empty one has null ids, which ends the paging of clients that ignore `has_more`."""
+    return list_object([render(row) for row in page.rows], has_more=page.has_more)
+
+
+def list_object(data: Sequence[Object], *, has_more: bool = False) -> Object:
+    """OpenAI's list object around `data`."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def deleted(kind: str, object_id: str) -> Object:
+    """The answer to a deletion."""
+    return {"id": object_id, "object": kind, "deleted": True}

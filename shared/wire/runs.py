@@ -1,0 +1,214 @@
+"""Runs and run steps on the wire."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.runs.status import RunStatus, StepStatus
+from shared.wire import limits
+from shared.wire.assistants import Model
+from shared.wire.fields import (
+    Body,
+    Dialect,
+    Identifier,
+    Metadata,
+    ReasoningEffort,
+    ResponseFormat,
+    Temperature,
+    Tool,
+    ToolChoice,
+    ToolResources,
+    TopP,
+    shown_tools,
+    stored_format,
+    stored_tools,
+)
+from shared.wire.objects import Object, seconds
+from shared.wire.threads import CreateMessage, CreateThread
+
+TokenBudget = Annotated[int, Field(ge=limits.TOKEN_BUDGET)]
+
+
+class TruncationStrategy(Body):
+    """How much of the thread the model gets to see."""
+
+    type: Literal["auto", "last_messages"]
+    last_messages: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _number_where_needed(self) -> "TruncationStrategy":
+        if (self.type == "last_messages") != (self.last_messages is not None):
+            raise PydanticCustomError(
+                "invalid_value", "'last_messages' has to be given with type 'last_messages', and only with it."
+            )
+        return self
+
+
+class _Run(Body):
+    assistant_id: Identifier
+    model: Model | None = None
+    instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    response_format: ResponseFormat | None = None
+    truncation_strategy: TruncationStrategy | None = None
+    max_prompt_tokens: TokenBudget | None = None
+    max_completion_tokens: TokenBudget | None = None
+    metadata: Metadata | None = None
+    stream: bool | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of the statements that insert a run; None leaves the choice to the assistant."""
+        choice, strategy = self.tool_choice, self.truncation_strategy
+        return {
+            "assistant_id": self.assistant_id,
+            "model": self.model,
+            "instructions": self.instructions,
+            "additional": None,
+            "tools": None if self.tools is None else stored_tools(self.tools),
+            "tool_choice": choice.plain() if isinstance(choice, Body) else choice or "auto",
+            "parallel_tool_calls": self.parallel_tool_calls is not False,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "reasoning_effort": None,
+            "response_format": stored_format(self.response_format),
+            "truncation_strategy": {
+                "type": strategy.type if strategy else "auto",
+                "last_messages": strategy.last_messages if strategy else None,
+            },
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "max_completion_tokens": self.max_completion_tokens,
+            "metadata": self.metadata or {},
+        }
+
+
+class CreateRun(_Run):
+    """POST /threads/{thread_id}/runs."""
+
+    additional_instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
+    additional_messages: Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE)] | None = None
+    reasoning_effort: ReasoningEffort | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of the statement that inserts the run and the messages before it."""
+        return {
+            **super().params(),
+            "additional": self.additional_instructions,
+            "reasoning_effort": self.reasoning_effort,
+            "messages": [message.record() for message in self.additional_messages or []],
+        }
+
+    def referred_files(self) -> list[str]:
+        """Files that have to exist."""
+        return [f for message in self.additional_messages or [] for f in message.referred_files()]
+
+
+class CreateThreadAndRun(_Run):
+    """POST /threads/runs."""
+
+    thread: CreateThread | None = None
+    tool_resources: ToolResources | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of the statement that inserts the thread, its messages and the run."""
+        params = {**super().params(), **(self.thread or CreateThread()).params()}
+        if self.tool_resources is not None:
+            params["tool_resources"] |= self.tool_resources.plain()
+        return params
+
+    def referred_files(self) -> list[str]:
+        """Files that have to exist."""
+        resources = self.tool_resources.file_ids() if self.tool_resources else []
+        return [*resources, *(self.thread.referred_files() if self.thread else [])]
+
+
+class ToolOutput(Body):
+    """What a function returned."""
+
+    tool_call_id: str
+    output: Annotated[str, StringConstraints(max_length=limits.TOOL_OUTPUT)] | None = None
+
+
+class SubmitToolOutputs(Body):
+    """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once."""
+
+    tool_outputs: Annotated[list[ToolOutput], Field(max_length=limits.TOOL_OUTPUTS)]
+    stream: bool | None = None
+
+    def outputs(self) -> dict[str, str]:
+        """Output by call; an absent output is an empty one."""
+        return {output.tool_call_id: output.output or "" for output in self.tool_outputs}
+
+
+def run_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
+    """A row of `runs` as an OpenAI object. `usage` is null until the end, `cancelling` is shown and never stored."""
+    status, finished_at = row["status"], seconds(row["finished_at"])
+    cancelling = status == RunStatus.IN_PROGRESS and row["cancel_requested_at"] is not None
+    shown = {
+        "id": row["id"],
+        "object": "thread.run",
+        "created_at": seconds(row["created_at"]),
+        "thread_id": row["thread_id"],
+        "assistant_id": row["assistant_id"],
+        "status": "cancelling" if cancelling else status,
+        "required_action": required_action(row["required_action"]),
+        "last_error": row["last_error"],
+        "expires_at": None if finished_at else seconds(row["expires_at"]),
+        "started_at": seconds(row["started_at"]),
+        "cancelled_at": finished_at if status == RunStatus.CANCELLED else None,
+        "failed_at": finished_at if status == RunStatus.FAILED else None,
+        "completed_at": finished_at if status in (RunStatus.COMPLETED, RunStatus.INCOMPLETE) else None,
+        "incomplete_details": row["incomplete_details"],
+        "model": row["model"],
+        "instructions": row["instructions"],
+        "tools": shown_tools(row["tools"], dialect),
+        "metadata": row["metadata"],
+        "usage": row["usage"] if finished_at else None,
+        "temperature": 1.0 if row["temperature"] is None else row["temperature"],
+        "top_p": 1.0 if row["top_p"] is None else row["top_p"],
+        "reasoning_effort": row["reasoning_effort"],
+        "max_prompt_tokens": row["max_prompt_tokens"],
+        "max_completion_tokens": row["max_completion_tokens"],
+        "truncation_strategy": row["truncation_strategy"],
+        "tool_choice": row["tool_choice"],
+        "parallel_tool_calls": row["parallel_tool_calls"],
+        "response_format": "auto" if row["response_format"] is None else row["response_format"],
+    }
+    if dialect == "v1":
+        shown["file_ids"] = row["file_ids"]
+    return shown
+
+
+def required_action(stored: Mapping[str, Any] | None) -> Object | None:
+    """The calls that a run waits for."""
+    if stored is None:
+        return None
+    return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": stored["tool_calls"]}}
+
+
+def step_object(row: Mapping[str, Any]) -> Object:
+    """A row of `run_steps` as an OpenAI object."""
+    status, ended_at = row["status"], seconds(row["ended_at"])
+    return {
+        "id": row["id"],
+        "object": "thread.run.step",
+        "created_at": seconds(row["created_at"]),
+        "run_id": row["run_id"],
+        "assistant_id": row["assistant_id"],
+        "thread_id": row["thread_id"],
+        "type": row["type"],
+        "status": status,
+        "cancelled_at": ended_at if status == StepStatus.CANCELLED else None,
+        "completed_at": ended_at if status == StepStatus.COMPLETED else None,
+        "expired_at": ended_at if status == StepStatus.EXPIRED else None,
+        "failed_at": ended_at if status == StepStatus.FAILED else None,
+        "last_error": row["last_error"],
+        "step_details": row["details"],
+        "usage": row["usage"],
+        "metadata": row["metadata"],
+    }
