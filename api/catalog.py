@@ -46,7 +46,7 @@ class Catalog:
         if self._client is not None and time.monotonic() >= self._fresh_until:
             try:
                 page = await self._client.models.list()
-                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data}
+                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data or []}
                 self._fresh_until = time.monotonic() + REMEMBERED_FOR_S
             except OpenAIError as error:
                 log.warning("catalog.upstream_away", error=type(error).__name__)

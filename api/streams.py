@@ -202,7 +202,7 @@ class Streams:
                 log.warning("streams.look_failed", error=type(error).__name__)
 
     async def _look(self) -> None:
-        """Tell readers of runs that have stopped; at the second sight, for the first may be ahead of the last events."""
+        """Tell readers of runs that have stopped: at the second sight, the first may be ahead of the last events."""
         quiet_since = time.monotonic() - LOOK_EVERY_S
         quiet = [r for readers in self._readers.values() for r in readers if r.last_news < quiet_since]
         if not quiet:

@@ -82,6 +82,9 @@ def _problem(finding: Mapping[str, Any], param: str) -> Problem:
             return Problem(f"Invalid '{param}': {finding['msg']}", param, kind)
 
 
+_TAGS = frozenset({"[key]", "word", "object", "list"})  # of shared/wire/fields.py: branches, not fields
+
+
 def _spell(where: Sequence[int | str], body: Any) -> str:
     """A path such as `tools[0].function.name`. What pydantic adds to tell the branches of a union apart is recognised
     by not being in the body, and left out.
@@ -95,7 +98,7 @@ def _spell(where: Sequence[int | str], body: Any) -> str:
         elif isinstance(value, Mapping) and part in value:
             path += f".{part}"
             value = value[part]
-        elif last and part != "[key]" and (value is None or isinstance(value, Mapping)):
+        elif last and part not in _TAGS and (value is None or isinstance(value, Mapping)):
             path += f".{part}"
     return path.removeprefix(".")
 

@@ -7,6 +7,20 @@ import structlog
 
 from shared.settings import Settings
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # local variables hold keys and content
+)
+_NOISY = (
+    "httpx",
+    "httpx2",
+    "openai",
+    "aiohttp",
+    "kombu",
+    "celery.redirected",
+    "celery.worker.strategy",
+    "celery.app.trace",
+)
+
 
 def configure_logging(settings: Settings) -> None:
     """Send structlog's and the standard library's records to stderr in the configured form. Safe to call again."""
@@ -18,7 +32,12 @@ def configure_logging(settings: Settings) -> None:
     ]
     machine = settings.log_format == "json"
     renderer = (
-        structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if machine
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # others print local variables: keys and content
+        )
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -26,13 +45,13 @@ def configure_logging(settings: Settings) -> None:
             foreign_pre_chain=shared_processors,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.dict_tracebacks] if machine else []),
+                *([_TRACEBACKS] if machine else []),
                 renderer,
             ],
         )
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for noisy in ("httpx", "httpx2", "openai", "aiohttp", "kombu", "celery.redirected"):
+    for noisy in _NOISY:  # at info they say for each run what we say ourselves, or nothing
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
     structlog.configure(
         processors=[

@@ -1,0 +1,1 @@
+"""What takes time, money or a model: Celery workers that execute runs step by step."""

@@ -1,0 +1,64 @@
+"""The Celery application of a worker process: configuration, one task, and the pool's signals."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init, worker_ready
+
+from shared.logs import configure_logging
+from shared.queue import EXECUTE_RUN, RUNS_QUEUE, celery_app
+from shared.readiness import notify_ready
+from shared.settings import Settings, SettingsError
+from worker.pool import AsyncTask, TaskPool
+from worker.runs.executor import execute
+from worker.services import WorkerServices
+
+START_WITHIN_S = 30
+
+
+def main(
+    settings: Settings,
+    *,
+    queues: Sequence[str] = (RUNS_QUEUE,),
+    concurrency: int | None = None,
+    name: str = "worker",
+) -> None:
+    """Work until told to stop: SIGTERM drains, a second one or SIGQUIT ends at once. Raises SettingsError."""
+    app = create_app(settings)
+    arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle", "--task-events"]
+    arguments += ["--queues", ",".join(queues), "--hostname", f"{name}@%h"]
+    arguments += ["--concurrency", str(concurrency or settings.worker_concurrency)]
+    arguments += ["--loglevel", settings.log_level]
+    app.worker_main(arguments)
+
+
+def create_app(settings: Settings) -> Celery:
+    """An application that executes runs with these settings. Raises SettingsError if no model is configured."""
+    if settings.upstream is None:
+        raise SettingsError("ASSISTANTD_MODEL_BASE_URL is not set (an OpenAI-compatible endpoint, with its /v1)")
+    app = celery_app(settings)
+    app.conf.worker_pool = "worker.pool:TaskPool"
+    app.conf.worker_drain_seconds = settings.drain_timeout.total_seconds()
+    services = WorkerServices(settings)
+
+    @app.task(name=EXECUTE_RUN, base=AsyncTask)
+    async def execute_run(run_id: str) -> None:
+        await execute(run_id, services.deps)
+
+    @setup_logging.connect(weak=False)
+    def _logging(**_: Any) -> None:
+        configure_logging(settings)
+
+    @worker_process_init.connect(weak=False)
+    def _start(sender: TaskPool, **_: Any) -> None:
+        sender.drain_hooks.append(services.drain)
+        sender.close_hooks.append(services.close)
+        asyncio.run_coroutine_threadsafe(services.start(), sender.loop).result(START_WITHIN_S)
+
+    @worker_ready.connect(weak=False)
+    def _ready(**_: Any) -> None:
+        notify_ready(settings)
+
+    return app

@@ -1,0 +1,25 @@
+"""What a worker process holds on to."""
+
+from dataclasses import dataclass
+
+from shared.database import Database
+from shared.files.storage import BlobStore
+from shared.queue import Doorbell
+from shared.redis import Outbox
+from shared.settings import Settings
+from worker.models.client import ModelClient
+from worker.runs.live import Live
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """Everything that executing a run takes; opened once a process, on the pool's loop."""
+
+    settings: Settings
+    owner: str
+    database: Database
+    outbox: Outbox
+    doorbell: Doorbell
+    model: ModelClient
+    store: BlobStore
+    live: Live

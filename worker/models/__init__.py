@@ -1,0 +1,1 @@
+"""The model: one OpenAI-compatible endpoint, spoken to through the `openai` client."""

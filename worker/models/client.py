@@ -1,0 +1,97 @@
+"""Streams chat completions from the configured endpoint, trying again while nothing has been heard."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import structlog
+from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
+
+from shared.settings import OPENAI_URL, Settings
+from worker.models import sse
+from worker.models.errors import ModelError, cut_off, from_openai
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 4
+FIRST_PAUSE = timedelta(milliseconds=500)
+LONGEST_PAUSE = timedelta(seconds=8)
+CONNECT_TIMEOUT_S = 5.0
+KEPT_ALIVE = 1000
+ANY = "*"
+
+
+class ModelClient:
+    """The one way to a model. One HTTP connection for each answer that is being streamed, kept for the next."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ValueError if no model is configured."""
+        if settings.upstream is None:
+            raise ValueError("no model is configured")
+        base_url, key = settings.upstream
+        silence_s = settings.model_timeout.total_seconds()
+        # The client's own default of 1,000 connections would make run 1,001 wait for a free one.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=60)
+        timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
+        http = DefaultAioHttpClient(limits=limits, timeout=timeout)
+        self._client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0, timeout=timeout)
+        self._aliases = settings.model_aliases
+        self.counts_as = "max_completion_tokens" if _is_openai(base_url) else "max_tokens"
+        """The parameter that limits an answer: OpenAI has renamed it, most others have not."""
+
+    def upstream_name(self, model: str) -> str:
+        """What the endpoint calls the model that a client asked for."""
+        return self._aliases.get(model, self._aliases.get(ANY, model))
+
+    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the chunks of one answer. Closing the generator closes the connection, which stops the model.
+
+        Errors before the first chunk are tried again, with growing pauses or as long as the endpoint asks for; later
+        ones are final, because what was said can't be unsaid. Raises ModelError.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            heard = False
+            try:
+                async for chunk in self._once(request):
+                    heard = True
+                    yield chunk
+            except ModelError as error:
+                if heard or not error.retryable:
+                    raise
+                if attempt == ATTEMPTS:
+                    raise ModelError(error.code, f"{error.message} Tried {ATTEMPTS} times.") from error
+                pause = error.retry_after if error.retry_after is not None else _pause(attempt)
+                log.info("model.retry", attempt=attempt, pause_s=pause.total_seconds(), code=error.code)
+                await asyncio.sleep(pause.total_seconds())
+            else:
+                return
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def _once(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        create = self._client.chat.completions.with_streaming_response.create
+        options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        try:
+            async with create(**request, **options) as response:
+                async for chunk in sse.chunks(response.iter_bytes()):
+                    yield chunk
+        except OpenAIError as error:
+            raise from_openai(error) from error
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            raise cut_off(error) from error
+
+
+def _is_openai(base_url: str) -> bool:
+    return urlsplit(base_url).hostname == urlsplit(OPENAI_URL).hostname
+
+
+def _pause(attempt: int) -> timedelta:
+    """Half a second, doubling, up to a quarter less, so that many runs don't come back at once."""
+    pause: timedelta = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+    return pause * (1 - random.random() / 4)  # noqa: S311 # jitter

@@ -1,0 +1,91 @@
+"""Chunks of a streamed answer, put together: pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared import ids
+
+USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a function, as far as it has come."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As `required_action` shows it."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one chunk adds: words, or a call (new, or more of its arguments)."""
+
+    text: str = ""
+    call: int | None = None
+    arguments: str = ""
+    begins: bool = False
+
+
+@dataclass(slots=True)
+class Answer:
+    """Everything that was said so far. `seed` makes ids for calls that come without one."""
+
+    seed: tuple[object, ...]
+    text: str = ""
+    calls: list[Call] = field(default_factory=list[Call])
+    finish_reason: str | None = None
+    usage: dict[str, int] | None = None
+    _places: dict[object, int] = field(default_factory=dict[object, int])
+
+    def add(self, chunk: dict[str, Any]) -> list[Delta]:
+        """Take in a chunk; returns what it adds, in order."""
+        if usage := chunk.get("usage"):
+            self.usage = {name: int(usage.get(name) or 0) for name in USAGE}
+        deltas: list[Delta] = []
+        for choice in chunk.get("choices") or []:
+            if choice.get("index"):  # more than one choice was never asked for
+                continue
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            delta = choice.get("delta") or {}
+            if text := delta.get("content") or delta.get("refusal"):
+                self.text += text
+                deltas.append(Delta(text=text))
+            deltas += [self._call(call) for call in delta.get("tool_calls") or []]
+        return deltas
+
+    def _call(self, piece: dict[str, Any]) -> Delta:
+        """Pieces of a call belong together by index; servers that send none send whole calls, told apart by id."""
+        function = piece.get("function") or {}
+        arguments = function.get("arguments") or ""
+        place = self._place(piece)
+        if place is not None:
+            self.calls[place].arguments += arguments
+            return Delta(call=place, arguments=arguments)
+        place = len(self.calls)
+        self._places[self._key(piece)] = place
+        self.calls.append(Call(self._id(piece, place), function.get("name") or "", arguments))
+        return Delta(call=place, arguments=arguments, begins=True)
+
+    def _place(self, piece: dict[str, Any]) -> int | None:
+        place = self._places.get(self._key(piece))
+        if place is None:
+            return None
+        fresh = piece.get("id") and (piece.get("function") or {}).get("name")
+        return None if fresh and piece["id"] != self.calls[place].id and self.calls[place].arguments else place
+
+    @staticmethod
+    def _key(piece: dict[str, Any]) -> object:
+        index = piece.get("index")
+        return index if index is not None else piece.get("id") or object()
+
+    def _id(self, piece: dict[str, Any], place: int) -> str:
+        """The endpoint's id, unless it has none or has used it before."""
+        given = piece.get("id")
+        if given and all(call.id != given for call in self.calls):
+            return given
+        return ids.derive("call", *self.seed, place)

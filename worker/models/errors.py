@@ -1,0 +1,97 @@
+"""What can go wrong with the model, sorted into what is worth another try and what is not."""
+
+from datetime import timedelta
+from typing import Literal
+
+from openai import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError
+
+ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
+"""OpenAI's set for `last_error.code`."""
+
+LONGEST_WAIT = timedelta(seconds=60)  # a Retry-After beyond it is not waited for
+
+
+class ModelError(Exception):
+    """The model gave no answer. `code` and `message` become the run's `last_error`."""
+
+    def __init__(
+        self, code: ErrorCode, message: str, *, retryable: bool = False, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+def from_openai(error: Exception) -> ModelError:
+    """Sort an error of the `openai` client or of the transport below it."""
+    match error:
+        case APIStatusError():
+            return _refusal(error)
+        case APITimeoutError() | TimeoutError():
+            return ModelError("server_error", "The model endpoint did not answer in time.", retryable=True)
+        case APIConnectionError():
+            return ModelError("server_error", "The model endpoint could not be reached.", retryable=True)
+        case APIResponseValidationError():
+            return ModelError("server_error", "The model endpoint's answer could not be understood.")
+        case _:
+            return cut_off(error)
+
+
+def cut_off(error: Exception) -> ModelError:
+    """The connection broke while the answer was on its way."""
+    return ModelError("server_error", f"The model's answer was cut off ({type(error).__name__}).", retryable=True)
+
+
+def reported(problem: object) -> ModelError:
+    """The endpoint reported an error in the middle of a stream."""
+    said = problem.get("message") if isinstance(problem, dict) else problem  # pyright: ignore[reportUnknownMemberType]
+    return ModelError("server_error", f"The model endpoint reported an error: {said}", retryable=True)
+
+
+def _refusal(error: APIStatusError) -> ModelError:
+    said = _said(error)
+    match error.status_code:
+        case 401 | 403:
+            message = f"The model endpoint refused the server's key (status {error.status_code}): {said}"
+            return ModelError("server_error", message)
+        case 404:
+            return ModelError("server_error", f"The model endpoint doesn't know the model or path (status 404): {said}")
+        case 429 if error.code == "insufficient_quota":
+            return ModelError("rate_limit_exceeded", f"The model endpoint's quota is used up: {said}")
+        case 429:
+            wait = _retry_after(error)
+            patient = wait is None or wait <= LONGEST_WAIT
+            message = f"The model endpoint's rate limit was reached: {said}"
+            return ModelError("rate_limit_exceeded", message, retryable=patient, retry_after=wait)
+        case 408 | 409:
+            return ModelError(
+                "server_error", f"The model endpoint answered {error.status_code}: {said}", retryable=True
+            )
+        case status if status >= 500:  # noqa: PLR2004
+            message = f"The model endpoint failed with status {status}: {said}"
+            return ModelError("server_error", message, retryable=True, retry_after=_retry_after(error))
+        case status:
+            return ModelError("invalid_prompt", f"The model endpoint refused the request (status {status}): {said}")
+
+
+def _said(error: APIStatusError) -> str:
+    """The endpoint's own sentence, without the client's wrapping."""
+    body = error.body
+    if isinstance(body, dict) and isinstance(body.get("message"), str):  # pyright: ignore[reportUnknownMemberType]
+        return body["message"]
+    return error.message[:500]
+
+
+def _retry_after(error: APIStatusError) -> timedelta | None:
+    """Seconds or milliseconds by header; dates are not read."""
+    headers = error.response.headers
+    try:
+        if "retry-after-ms" in headers:
+            return timedelta(milliseconds=float(headers["retry-after-ms"]))
+        if "retry-after" in headers:
+            return timedelta(seconds=float(headers["retry-after"]))
+    except ValueError:
+        return None
+    return None

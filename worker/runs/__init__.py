@@ -1,0 +1,1 @@
+"""Executing runs: claim, drive, settle. Begin reading at `executor.py`."""

@@ -1,0 +1,88 @@
+"""What the model is told: rows in, chat messages out; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Chat = dict[str, Any]
+
+MAX_ITEMS = 200  # newest messages, and newest tool calls, that a claim reads
+
+
+def chat(
+    instructions: str, items: Sequence[Mapping[str, Any]], last_messages: int | None, images: Mapping[str, str]
+) -> list[Chat]:
+    """The conversation as chat completions take it: instructions, then `items`, oldest first.
+
+    `items` are messages and finished tool calls of the thread, as the claim returns them; `images` are data: URLs by
+    file id. With `last_messages` only so many messages are told, and what came after the first of them.
+    """
+    told = _cut(items, last_messages)
+    messages = [{"role": "system", "content": instructions}] if instructions else []
+    for item in told:
+        if item["type"] == "message":
+            messages.append(_message(item, images))
+        else:
+            messages += _exchange(item, messages)
+    return messages
+
+
+def image_files(items: Iterable[Mapping[str, Any]]) -> set[str]:
+    """File ids of the images in these items."""
+    return {
+        part["image_file"]["file_id"]
+        for item in items
+        if item["type"] == "message"
+        for part in item["content"]
+        if part["type"] == "image_file"
+    }
+
+
+def _cut(items: Sequence[Mapping[str, Any]], last_messages: int | None) -> Sequence[Mapping[str, Any]]:
+    """From the first message on that is told: tool calls older than every message have lost their question."""
+    places = [place for place, item in enumerate(items) if item["type"] == "message"]
+    if last_messages is not None:
+        places = places[-last_messages:]
+    return items[places[0] :] if places else items
+
+
+def _message(item: Mapping[str, Any], images: Mapping[str, str]) -> Chat:
+    parts = [_part(part, images) for part in item["content"]]
+    if all(part["type"] == "text" for part in parts):
+        return {"role": item["role"], "content": "\n".join(part["text"] for part in parts)}
+    return {"role": item["role"], "content": parts}
+
+
+def _part(part: Mapping[str, Any], images: Mapping[str, str]) -> Chat:
+    match part["type"]:
+        case "text":
+            return {"type": "text", "text": part["text"]["value"]}
+        case "image_url":
+            return {"type": "image_url", "image_url": part["image_url"]}
+        case _:
+            file = part["image_file"]
+            url = images.get(file["file_id"])
+            if url is None:
+                return {"type": "text", "text": "[an image that has been deleted]"}
+            return {"type": "image_url", "image_url": {"url": url, "detail": file.get("detail", "auto")}}
+
+
+def _exchange(item: Mapping[str, Any], before: list[Chat]) -> list[Chat]:
+    """A tool step: the calls, as one assistant message (together with what it said just before), then the outputs."""
+    calls = [call for call in item["details"]["tool_calls"] if call["type"] == "function"]
+    if not calls:
+        return []
+    said = None
+    if before and before[-1]["role"] == "assistant" and "tool_calls" not in before[-1]:
+        said = before.pop()["content"]
+    asked = [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["function"]["name"], "arguments": call["function"]["arguments"]},
+        }
+        for call in calls
+    ]
+    outputs = [
+        {"role": "tool", "tool_call_id": call["id"], "content": call["function"].get("output") or ""} for call in calls
+    ]
+    return [{"role": "assistant", "content": said, "tool_calls": asked}, *outputs]

@@ -1,0 +1,202 @@
+"""Executing a run: claim it, drive it turn by turn, settle it. The page to read first.
+
+A crash anywhere leaves the run in progress under a lease that nobody renews; the sweeper queues it again and the next
+worker goes on after the last recorded step.
+"""
+
+import asyncio
+import time
+from contextlib import aclosing
+from datetime import timedelta
+
+import structlog
+
+from shared.database import Row
+from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.writer import EventWriter
+from shared.runs import statements, transitions
+from shared.runs.status import RunStatus
+from shared.runs.transitions import Cancel, Transition
+from shared.wire.runs import run_object
+from worker.deps import Deps
+from worker.models.deltas import USAGE
+from worker.models.errors import ModelError
+from worker.runs import context, images, turn, write
+from worker.runs.clock import RunClock
+from worker.runs.live import Held, Stop
+from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
+from worker.runs.request import request
+from worker.runs.turn import Ending, Turn
+
+log = structlog.get_logger(__name__)
+
+
+async def execute(run_id: str, deps: Deps) -> None:
+    """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone."""
+    sent = time.monotonic()
+    claimed = await _claim(run_id, deps)
+    if claimed is None:
+        return
+    structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
+    with deps.live.holding(run_id, claimed["term"], sent) as held:
+        attempt = Attempt(deps, claimed, held)
+        move, ending = await _conclude(attempt)
+        await attempt.settle(move, ending)
+
+
+class Attempt:
+    """A run in the hands of one worker, from claim to settlement."""
+
+    def __init__(self, deps: Deps, claimed: Row, held: Held) -> None:
+        self.deps = deps
+        self.run = claimed
+        self.held = held
+        self.clock = RunClock(claimed["claimed_at"])
+        self.position: int = claimed["steps"]
+        self.usage: dict[str, int] = dict(claimed["usage"] or turn.NO_USAGE)
+        self.turn: Turn | None = None
+        keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
+        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keep)
+
+    @property
+    def time_left(self) -> timedelta:
+        """Until the run expires."""
+        return self.clock.until(self.run["expires_at"])
+
+    def begin_turn(self) -> Turn:
+        """The next turn, at the next free position."""
+        self.turn = Turn(self.run, self.position, self.clock, self.writer)
+        return self.turn
+
+    def count(self, used: dict[str, int] | None) -> None:
+        """Add what a turn cost."""
+        for name in USAGE if used else ():
+            self.usage[name] += (used or {})[name]
+
+    async def settle(self, move: Transition, ending: Ending) -> None:
+        """End this worker's part in the run, with all that led to it, and tell whoever listens.
+
+        A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told.
+        """
+        self.deps.live.leave(self.held)
+        row = await self._write(move, ending)
+        if row is None and move.cancel is Cancel.YIELDS:
+            row = await self._write(transitions.acknowledge_cancel(self.usage), turn.CANCELLED)
+        if row is None:
+            log.info("run.passed_on")
+            return
+        if self.turn is not None:
+            self.turn.announce(row["written_at"])
+        if row["status"] == RunStatus.QUEUED:
+            self.deps.doorbell.ring(row["id"])
+        else:
+            self.writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
+            self.writer.done()
+        self.writer.flush()
+        log.info("run.settled", status=row["status"], reason=row["reason"])
+
+    async def _write(self, move: Transition, ending: Ending) -> Row | None:
+        messages, steps = self.turn.end(ending) if self.turn is not None else ([], [])
+        if move.to is RunStatus.QUEUED:  # the next worker takes this turn again, from its beginning
+            messages, steps, self.turn = [], [], None
+        statement = statements.settle(move, self.run["id"], self.run["term"], messages, steps)
+        return await write.certain(self.deps.database, statement, move.to, self.held)
+
+
+async def _claim(run_id: str, deps: Deps) -> Row | None:
+    move = transitions.claim(deps.owner, deps.settings.lease_duration)
+    claim = statements.claim(move, run_id, context.MAX_ITEMS)
+    return await deps.database.one(claim.sql, claim.params)
+
+
+async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
+    """Drive the run and name the move that ends this worker's part in it."""
+    try:
+        async with asyncio.timeout(attempt.time_left.total_seconds()):
+            outcome = await _drive(attempt)
+    except TimeoutError:
+        return transitions.expire(attempt.usage), turn.EXPIRED
+    except ModelError as error:
+        return _failure(attempt, error.code, error.message)
+    except asyncio.CancelledError:
+        return _stopped(attempt)
+    except Exception:
+        log.exception("run.crashed")
+        message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."
+        return _failure(attempt, "server_error", message)
+    match outcome:
+        case Finished():
+            filtered = attempt.turn is not None and attempt.turn.answer.finish_reason == "content_filter"
+            return transitions.complete(attempt.usage), turn.FILTERED if filtered else turn.FINISHED
+        case NeedsClient(calls):
+            return transitions.require_action(attempt.usage, calls), turn.FINISHED
+        case Truncated(reason):
+            return transitions.truncate(attempt.usage, reason), turn.TRUNCATED
+
+
+def _failure(attempt: Attempt, code: str, message: str) -> tuple[Transition, Ending]:
+    return transitions.fail(attempt.usage, code, message), turn.failed({"code": code, "message": message})
+
+
+def _stopped(attempt: Attempt) -> tuple[Transition, Ending]:
+    """The coroutine was cancelled: by the client's wish, by a lost lease, or because the process is leaving.
+
+    Whatever the reason, one more write follows, so the cancellation ends here. After a lost lease that write finds no
+    row, and if the lease was merely not renewed in time it hands the run on without waiting for the sweeper.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    if attempt.held.why is Stop.CANCEL_REQUESTED:
+        return transitions.acknowledge_cancel(attempt.usage), turn.CANCELLED
+    return transitions.release(), turn.CANCELLED
+
+
+async def _drive(attempt: Attempt) -> Outcome:
+    """Take turns until the run ends, or needs the client."""
+    attempt.writer.put("thread.run.in_progress", run_object(attempt.run, attempt.run["dialect"]))
+    exhausted = _exhausted(attempt)
+    if exhausted is not None:
+        return exhausted
+    return await _take_turn(attempt)
+
+
+async def _take_turn(attempt: Attempt) -> Outcome:
+    """Stream one answer of the model and say what came of it."""
+    run, model = attempt.run, attempt.deps.model
+    items = run["context"] or []
+    pictures = await images.load(attempt.deps, run["project_id"], context.image_files(items))
+    last_messages = run["truncation_strategy"]["last_messages"]
+    asked = request(
+        run,
+        model.upstream_name(run["model"]),
+        context.chat(run["instructions"], items, last_messages, pictures),
+        counts_as=model.counts_as,
+        budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
+        called=attempt.position > 0,
+    )
+    this = attempt.begin_turn()
+    async with aclosing(model.stream(asked)) as chunks:
+        async for chunk in chunks:
+            this.hear(chunk)
+    attempt.count(this.usage)
+    answer = this.answer
+    if answer.finish_reason == "length":
+        return Truncated("max_completion_tokens")
+    if answer.calls:
+        return NeedsClient([call.plain() for call in answer.calls])
+    return Finished()
+
+
+def _exhausted(attempt: Attempt) -> Truncated | None:
+    """Have earlier turns used up one of the run's budgets? They count over all turns."""
+    run, used = attempt.run, attempt.usage
+    if run["max_completion_tokens"] is not None and used["completion_tokens"] >= run["max_completion_tokens"]:
+        return Truncated("max_completion_tokens")
+    if run["max_prompt_tokens"] is not None and used["prompt_tokens"] >= run["max_prompt_tokens"]:
+        return Truncated("max_prompt_tokens")
+    return None
+
+
+def _left(limit: int | None, used: int) -> int | None:
+    return None if limit is None else limit - used

@@ -1,0 +1,72 @@
+"""One statement a process and a third of a lease renews everything that the process holds."""
+
+import asyncio
+import time
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.queue import CANCELS_CHANNEL
+from shared.redis import connect
+from shared.runs.statements import RENEW
+from worker.deps import Deps
+from worker.runs.live import Stop
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_AFTER_S = 0.2
+
+
+async def beat_for_ever(deps: Deps) -> None:
+    """Renew leases; stop runs that were lost or cancelled, or whose leases could not be renewed in time."""
+    pause_s = deps.settings.lease_duration.total_seconds() / 3
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            async with asyncio.timeout(pause_s):
+                await beat(deps)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("heartbeat.failed", error=type(error).__name__)
+        if lost := deps.live.stop_untrusted():
+            log.error("heartbeat.leases_lost", runs=lost)
+
+
+async def beat(deps: Deps) -> None:
+    """Renew once. Runs that are not renewed have passed on."""
+    held = deps.live.all()
+    if not held:
+        return
+    sent = time.monotonic()
+    params = {
+        "lease": deps.settings.lease_duration,
+        "ids": [one.run_id for one in held],
+        "terms": [one.term for one in held],
+    }
+    renewed = {row["id"]: row["cancel_requested"] for row in await deps.database.all(RENEW, params)}
+    for one in held:
+        if deps.live.get(one.run_id) is not one:  # it left while the statement was on its way
+            continue
+        if one.run_id not in renewed:
+            one.stop(Stop.LEASE_LOST)
+        elif renewed[one.run_id]:
+            one.stop(Stop.CANCEL_REQUESTED)
+        else:
+            deps.live.renewed(one, sent)
+
+
+async def hear_cancels(deps: Deps) -> None:
+    """Stop runs the moment that a cancel is published; one that is missed is found by the next beat."""
+    while True:
+        client = connect(deps.settings.redis_url)
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(CANCELS_CHANNEL)
+                async for message in channel.listen():
+                    held = deps.live.get(message["data"].decode())
+                    if held is not None:
+                        held.stop(Stop.CANCEL_REQUESTED)
+        except OSError as error:
+            log.warning("cancels.disconnected", error=type(error).__name__)
+        finally:
+            await client.aclose()
+        await asyncio.sleep(RECONNECT_AFTER_S)

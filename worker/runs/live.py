@@ -1,0 +1,82 @@
+"""The runs that this process holds, and the three ways in which one is told to stop."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Stop(StrEnum):
+    """Why a run's coroutine was cancelled."""
+
+    CANCEL_REQUESTED = "cancel_requested"
+    LEASE_LOST = "lease_lost"
+
+
+@dataclass(eq=False, slots=True)
+class Held:
+    """One run in one term, in the hands of one coroutine."""
+
+    run_id: str
+    term: int
+    task: "asyncio.Task[object]"
+    trusted_until: float  # of time.monotonic(): after that the lease may be somebody else's
+    why: Stop | None = field(default=None)
+
+    def stop(self, why: Stop) -> None:
+        """Cancel the coroutine, once."""
+        if self.why is None:
+            self.why = why
+            self.task.cancel()
+
+
+class Live:
+    """What the heartbeat renews. `draining` asks coroutines to stop at the next step boundary."""
+
+    def __init__(self, lease: timedelta) -> None:
+        self._lease_s = lease.total_seconds()
+        self._held: dict[str, Held] = {}
+        self.draining = False
+
+    @contextmanager
+    def holding(self, run_id: str, term: int, claim_sent: float) -> Iterator[Held]:
+        """Keep the run among the living for the block; `claim_sent` is from before the claim, by time.monotonic()."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a run is held by a coroutine")
+        held = Held(run_id, term, task, claim_sent + self._lease_s)
+        self._held[run_id] = held
+        try:
+            yield held
+        finally:
+            self.leave(held)
+
+    def leave(self, held: Held) -> None:
+        """Out of the heartbeat's sight, before the write that ends the run: a renewal between that write and its reply
+        would not find the run in progress any more and would cancel the winner, its last events included.
+        """
+        if self._held.get(held.run_id) is held:
+            del self._held[held.run_id]
+
+    def all(self) -> list[Held]:
+        """Everything that is held now."""
+        return list(self._held.values())
+
+    def get(self, run_id: str) -> Held | None:
+        """The holding of this run, if this process has it."""
+        return self._held.get(run_id)
+
+    def renewed(self, held: Held, sent: float) -> None:
+        """The lease was renewed by a statement sent at `sent`."""
+        held.trusted_until = sent + self._lease_s
+
+    def stop_untrusted(self) -> int:
+        """Stop runs whose lease may have passed to somebody else while the database was away; returns how many."""
+        now = time.monotonic()
+        lost = [held for held in self._held.values() if held.trusted_until <= now]
+        for held in lost:
+            held.stop(Stop.LEASE_LOST)
+        return len(lost)

@@ -1,0 +1,176 @@
+"""One turn of the model: chunks in, events out, and the message and step that are written when it ends."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared import ids
+from shared.database import Row
+from shared.events.writer import EventWriter
+from shared.runs.status import MessageStatus, StepStatus
+from shared.wire.runs import step_object
+from shared.wire.threads import message_object, text_part
+from worker.models.deltas import USAGE, Answer, Delta
+from worker.runs.clock import RunClock
+
+Record = dict[str, Any]
+
+NO_USAGE = dict.fromkeys(USAGE, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn leaves what it began: its message, the step of that message, the step of its calls."""
+
+    message: str | None  # why the message is incomplete; None if it is complete
+    message_step: StepStatus
+    tool_step: StepStatus
+    last_error: Record | None = None
+
+
+FINISHED = Ending(None, StepStatus.COMPLETED, StepStatus.IN_PROGRESS)
+FILTERED = Ending("content_filter", StepStatus.COMPLETED, StepStatus.CANCELLED)
+TRUNCATED = Ending("max_tokens", StepStatus.COMPLETED, StepStatus.CANCELLED)
+CANCELLED = Ending("run_cancelled", StepStatus.CANCELLED, StepStatus.CANCELLED)
+EXPIRED = Ending("run_expired", StepStatus.EXPIRED, StepStatus.EXPIRED)
+
+
+def failed(error: Record) -> Ending:
+    """The run failed; a step's error has no code of its own for a bad prompt."""
+    code = "server_error" if error["code"] == "invalid_prompt" else error["code"]
+    return Ending("run_failed", StepStatus.FAILED, StepStatus.FAILED, {**error, "code": code})
+
+
+class Turn:
+    """Step ids follow from the run and their position, so that a turn that is taken again after a crash begins the same
+    objects anew, and can't be recorded twice [RUN-3].
+    """
+
+    def __init__(self, run: Row, position: int, clock: RunClock, writer: EventWriter) -> None:
+        self.answer = Answer(seed=(run["id"], position))
+        self._run = run
+        self._position = position
+        self._clock = clock
+        self._writer = writer
+        self._message: Record | None = None
+        self._steps: list[Record] = []
+        self._tool_step: Record | None = None
+
+    def hear(self, chunk: dict[str, Any]) -> None:
+        """Take in a chunk of the answer and pass it on."""
+        for delta in self.answer.add(chunk):
+            if delta.text:
+                message = self._message or self._begin_message()
+                self._writer.text(message["id"], delta.text)
+            else:
+                self._tell_call(delta)
+
+    def end(self, ending: Ending) -> tuple[list[Record], list[Record]]:
+        """Finish what the turn began; returns the messages and steps to record. May be called again with another
+        ending, if the first could not be written.
+        """
+        if self._message is None and self._tool_step is None and ending in (FINISHED, FILTERED, TRUNCATED):
+            self._begin_message()  # the model chose to say nothing
+        if self._message is not None:
+            self._message["content"] = [text_part(self.answer.text)]
+            self._message["incomplete_reason"] = ending.message
+            self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
+        for step in self._steps:
+            of_calls = step is self._tool_step
+            step["status"] = ending.tool_step if of_calls else ending.message_step
+            step["last_error"] = ending.last_error
+            step["usage"] = self.usage if step is self._steps[-1] else NO_USAGE
+            if of_calls:
+                step["details"] = {"type": "tool_calls", "tool_calls": [_shown(c.plain()) for c in self.answer.calls]}
+        return [self._message] if self._message else [], self._steps
+
+    @property
+    def usage(self) -> dict[str, int] | None:
+        """What the turn cost, as far as the endpoint said."""
+        return self.answer.usage
+
+    @property
+    def begun(self) -> int:
+        """How many steps the turn has begun."""
+        return len(self._steps)
+
+    def announce(self, written_at: datetime) -> None:
+        """Tell how the message and the steps ended, once that is a fact."""
+        if self._message is not None:
+            self._message["ended_at"] = written_at
+            self._writer.put(f"thread.message.{self._message['status']}", self._message_object())
+        for step in self._steps:
+            if step["status"] != StepStatus.IN_PROGRESS:
+                step["ended_at"] = written_at
+                self._writer.put(f"thread.run.step.{step['status']}", step_object(step))
+
+    def _begin_message(self) -> Record:
+        message_id = ids.derive("msg", self._run["id"], self._position + self.begun)
+        details = {"type": "message_creation", "message_creation": {"message_id": message_id}}
+        step = self._begin_step("message_creation", details)
+        self._message = {
+            "id": message_id,
+            "created_at": step["created_at"],
+            "thread_id": self._run["thread_id"],
+            "role": "assistant",
+            "content": [],
+            "attachments": [],
+            "file_ids": [],
+            "assistant_id": self._run["assistant_id"],
+            "run_id": self._run["id"],
+            "status": "in_progress",
+            "incomplete_reason": None,
+            "ended_at": None,
+            "metadata": {},
+        }
+        self._writer.put("thread.message.created", self._message_object())
+        self._writer.put("thread.message.in_progress", self._message_object())
+        return self._message
+
+    def _begin_step(self, kind: str, details: Record) -> Record:
+        position = self._position + self.begun
+        step: Record = {
+            "id": ids.derive("step", self._run["id"], position),
+            "position": position,
+            "created_at": self._clock.now(),
+            "run_id": self._run["id"],
+            "thread_id": self._run["thread_id"],
+            "assistant_id": self._run["assistant_id"],
+            "type": kind,
+            "status": StepStatus.IN_PROGRESS,
+            "details": details,
+            "usage": None,
+            "last_error": None,
+            "ended_at": None,
+            "metadata": {},
+        }
+        self._steps.append(step)
+        self._writer.put("thread.run.step.created", step_object(step))
+        self._writer.put("thread.run.step.in_progress", step_object(step))
+        return step
+
+    def _tell_call(self, delta: Delta) -> None:
+        """Each value is sent once, for clients add up what they get; only arguments may come in pieces."""
+        if self._tool_step is None:
+            self._tool_step = self._begin_step("tool_calls", {"type": "tool_calls", "tool_calls": []})
+        if delta.call is None:
+            return
+        function: Record = {"arguments": delta.arguments}
+        piece: Record = {"index": delta.call, "type": "function", "function": function}
+        if delta.begins:
+            call = self.answer.calls[delta.call]
+            piece["id"] = call.id
+            function |= {"name": call.name, "output": None}
+        details = {"type": "tool_calls", "tool_calls": [piece]}
+        self._writer.put(
+            "thread.run.step.delta",
+            {"id": self._tool_step["id"], "object": "thread.run.step.delta", "delta": {"step_details": details}},
+        )
+
+    def _message_object(self) -> Record:
+        return message_object(self._message or {}, self._run["dialect"])
+
+
+def _shown(call: Record) -> Record:
+    """A call as a step shows it: with room for its output."""
+    return {**call, "function": {**call["function"], "output": None}}

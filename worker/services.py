@@ -1,0 +1,76 @@
+"""How a worker process begins and ends on its pool's loop."""
+
+import asyncio
+import os
+import secrets
+import socket
+
+import structlog
+
+from shared.database import Database
+from shared.files.storage import LocalStore
+from shared.queue import Doorbell
+from shared.redis import Outbox
+from shared.settings import Settings
+from worker import sweep
+from worker.deps import Deps
+from worker.models.client import ModelClient
+from worker.runs import heartbeat
+from worker.runs.live import Live
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerServices:
+    """Opened when the loop runs, not with the first task: an idle worker has to sweep for its dead neighbours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._deps: Deps | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def deps(self) -> Deps:
+        """What tasks work with. Raises RuntimeError before `start`."""
+        if self._deps is None:
+            raise RuntimeError("the worker's services have not been started")
+        return self._deps
+
+    async def start(self) -> None:
+        """Open everything and begin the duties that go on for ever."""
+        settings = self._settings
+        outbox = Outbox(settings.redis_url)
+        self._deps = Deps(
+            settings=settings,
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+            database=Database(settings.database_url, settings.database_pool),
+            outbox=outbox,
+            doorbell=Doorbell(outbox),
+            model=ModelClient(settings),
+            store=LocalStore(settings.data_dir / "files"),
+            live=Live(settings.lease_duration),
+        )
+        duties = (heartbeat.beat_for_ever, heartbeat.hear_cancels, sweep.sweep_for_ever)
+        self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
+        for task in self._tasks:
+            task.add_done_callback(_must_not_end)
+
+    def drain(self) -> None:
+        """The process is leaving."""
+        self.deps.live.draining = True
+
+    async def close(self) -> None:
+        """End the duties and close everything, the outbox after its last event."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.deps.model.close()
+        await self.deps.outbox.close()
+        await self.deps.database.close()
+
+
+def _must_not_end(task: "asyncio.Task[None]") -> None:
+    """A duty that dies of a defect takes the process with it: a worker without a heartbeat is worse than none."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("worker.duty_died", exc_info=error)
+        os._exit(70)

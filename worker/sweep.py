@@ -1,0 +1,72 @@
+"""What nobody else will do: every worker sweeps every second, and rows that one of them has locked the others skip.
+
+A run whose worker died is queued again; after too many such deaths it fails. A cancelled run whose worker died is
+ended, an overdue one expired. Runs that were rung for in vain are rung for again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.database import Row
+from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.writer import EventWriter
+from shared.runs import statements, transitions
+from shared.runs.statements import RING_AGAIN
+from shared.runs.transitions import Transition
+from shared.wire.runs import run_object
+from worker.deps import Deps
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 1.0
+PATIENCE = timedelta(seconds=10)  # a doorbell that nobody answered for so long was lost
+AT_MOST = 500  # rows of one statement
+
+
+async def sweep_for_ever(deps: Deps) -> None:
+    """Sweep until cancelled. A database that is away is tried again in a second."""
+    while True:
+        try:
+            await sweep(deps)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("sweep.failed", error=type(error).__name__)
+        await asyncio.sleep(EVERY_S)
+
+
+async def sweep(deps: Deps) -> None:
+    """Each duty once."""
+    attempts = {"max_attempts": deps.settings.run_max_attempts}
+    for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < :max_attempts", attempts):
+        log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
+        deps.doorbell.ring(row["id"])
+    gave_up = transitions.give_up(
+        f"The workers that executed this run died {deps.settings.run_max_attempts} times in a row. "
+        "The run is not tried again; the workers' logs say what happened to them."
+    )
+    ended = [
+        *await _move(deps, gave_up, "attempts + 1 >= :max_attempts", attempts),
+        *await _move(deps, transitions.cancel_orphan(), "true", {}),
+        *await _move(deps, transitions.expire_overdue(), "expires_at < now()", {}),
+    ]
+    for row in ended:
+        log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
+        _announce_end(deps, row)
+    for row in await deps.database.all(RING_AGAIN, {"patience": PATIENCE, "at_most": AT_MOST}):
+        deps.doorbell.ring(row["id"])
+
+
+async def _move(deps: Deps, move: Transition, due: str, params: dict[str, int]) -> Sequence[Row]:
+    statement = statements.sweep(move, due, {**params, "at_most": AT_MOST})
+    return await deps.database.all(statement.sql, statement.params)
+
+
+def _announce_end(deps: Deps, row: Row) -> None:
+    keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
+    writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keep)
+    writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
+    writer.done()
+    writer.flush()
