@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import functools
 import importlib.util
@@ -18,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 
 LOOPBACK = "127.0.0.1"
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -114,16 +114,21 @@ def kept_secret(path: Path) -> str:
     return path.read_text()
 
 
-def port_is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen there now; connections of an earlier one that still linger don't count."""
+def port_problem(port: int, host: str = LOOPBACK) -> str | None:
+    """Why a server could not listen there now, or None; connections of an earlier one that linger don't count."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return "the port is taken" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        return None
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen there on loopback now."""
+    return port_problem(port) is None
 
 
 def free_port() -> int:
@@ -133,13 +138,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def kept_port(path: Path) -> int:
-    """The port in `path`, so that URLs outlive a restart; another one on first use or where that one is taken."""
+def kept_port(path: Path, *, preferred: int = 0) -> int:
+    """The port in `path`, so that URLs outlive a restart; where it is taken `preferred`, else any free one."""
+    candidates = [preferred] if preferred else []
     with contextlib.suppress(FileNotFoundError, ValueError):
-        port = int(path.read_text())
-        if port_is_free(port):
-            return port
-    port = free_port()
+        candidates.insert(0, int(path.read_text()))
+    port = next(filter(port_is_free, candidates), None) or free_port()
     write_private(path, str(port))
     return port
 
@@ -189,18 +193,19 @@ def spawn(
     death: signal.Signals,
     account: Account | None,
     environment: Mapping[str, str] | None = None,
-    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | None = None,
     inherit: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, its output appended to `log`, its end tied to ours.
+    """Start a program in a session of its own, its end tied to ours, its output appended to `log`.
 
-    Raises OSError if it can't be started.
+    `stdin` and `stdout` are what `subprocess.Popen` takes. Raises OSError if it can't be started.
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
             [str(word) for word in command],
             stdin=stdin,
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
             cwd="/",
             env=environment,

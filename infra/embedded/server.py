@@ -3,7 +3,6 @@
 import abc
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -12,21 +11,21 @@ from pathlib import Path
 
 from infra.embedded import process
 from infra.embedded.process import EmbeddedError
+from infra.part import Part
 
 START_TIMEOUT = timedelta(seconds=60)
-STOP_TIMEOUT = timedelta(seconds=30)
 PREDECESSOR_TIMEOUT = timedelta(seconds=30)  # a server whose supervisor was killed is still writing its last page
 
 
-class Server(abc.ABC):
+class Server(Part):
     """One server in `state`, on loopback, behind a password that stands in a file of mode 0600.
 
     `start` and `stop` wait; `spawn` and `ready` are the same in two steps, for a caller with more to do meanwhile.
     The port stays the same over restarts unless somebody else has taken it while the server was down.
     """
 
-    name: str
-    stop_signal: signal.Signals
+    grace = timedelta(seconds=30)
+    keeps_data = True
 
     def __init__(self, state: Path, *, port: int | None = None, log: Path | None = None) -> None:
         """Choose port and password. Raises EmbeddedError if `state` can't be used or the wheel is not installed."""
@@ -36,16 +35,11 @@ class Server(abc.ABC):
         process.make_state(self.state, self.account)
         self.password = process.kept_secret(self.state / f"{self.name}.password")
         self.port = process.kept_port(self.state / f"{self.name}.port") if port is None else port
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     @abc.abstractmethod
     def url(self) -> str:
         """Where clients connect, password included."""
-
-    @abc.abstractmethod
-    def ready(self) -> bool:
-        """Whether the spawned process answers."""
 
     @abc.abstractmethod
     def _prepare(self) -> None:
@@ -97,12 +91,12 @@ class Server(abc.ABC):
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End the process in good order, by force after STOP_TIMEOUT. Harmless if it isn't running."""
+        """End the process in good order, by force after `grace`. Harmless if it isn't running."""
         if self.process is None:
             return
         self.process.send_signal(self.stop_signal)
         try:
-            self.process.wait(STOP_TIMEOUT.total_seconds())
+            self.process.wait(self.grace.total_seconds())
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -1,0 +1,58 @@
+"""The command line. Commands import what they need when they run: `--help` and `up` begin at once."""
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs
+
+import importlib.metadata
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from infra.cli import demo, keys, processes, status, up
+
+BEGAN = time.monotonic()
+
+app = typer.Typer(
+    name="assistantd",
+    help="The OpenAI Assistants API on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("status")(status.status)
+app.command("demo")(demo.demo)
+app.command("api")(processes.api)
+app.command("worker")(processes.worker)
+app.command("flower")(processes.flower)
+app.command("migrate")(processes.migrate)
+app.command("local-model", hidden=True)(processes.local_model)
+app.command("prepare", hidden=True)(processes.prepare)
+app.add_typer(keys.app, name="keys", help="API keys: create, list, revoke.")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - the option's callback gets the option
+    if wanted:
+        print(importlib.metadata.version("assistantd"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """The OpenAI Assistants API on your own machines."""
+
+
+def main() -> None:
+    """Run a command. A setting that is missing or unusable is one line on standard error and status 2."""
+    try:
+        app()
+    except Exception as error:
+        from shared.settings import SettingsError
+
+        if not isinstance(error, SettingsError):
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,141 @@
+"""Commands that are one process of the stack each, on any machine."""
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs
+
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.cli.options import DataDir, Host, Wait
+
+
+def _hold(wait: bool) -> str:  # noqa: FBT001 - the option, passed on
+    """With `--wait`, stand here until standard input is closed; what was written to it is the answer."""
+    return sys.stdin.read() if wait else ""
+
+
+def api(
+    *,
+    data_dir: DataDir = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    wait: Wait = False,
+) -> None:
+    """Serve the API. Needs Postgres and Redis; SIGTERM lets open requests end within DRAIN_TIMEOUT."""
+    import uvicorn
+
+    from api.app import create_app
+    from infra.stack.configuration import settings_for
+
+    settings = settings_for(data_dir)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.drain_timeout.total_seconds()),
+    )
+    _hold(wait)
+    # Bound and listening before the application starts: when it says that it is ready, nobody is refused any more.
+    listener = config.bind_socket()
+    listener.listen(config.backlog)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def worker(
+    *,
+    data_dir: DataDir = None,
+    queues: Annotated[str, typer.Option(help="Which queues to take from, separated by commas.")] = "runs",
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Runs held at once [WORKER_CONCURRENCY].")] = None,
+    name: Annotated[str, typer.Option(help="What Flower and the logs call this worker.")] = "worker",
+    wait: Wait = False,
+) -> None:
+    """Execute runs. Needs Postgres, Redis and a model; SIGTERM drains, a second one ends at once."""
+    from infra.stack.configuration import settings_for
+    from worker.app import main
+
+    settings = settings_for(data_dir)
+    _hold(wait)
+    main(settings, queues=queues.split(","), concurrency=concurrency, name=name)
+
+
+def flower(
+    *,
+    data_dir: DataDir = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 5555,
+    wait: Wait = False,
+) -> None:
+    """Show workers and tasks in a browser. Needs Redis; FLOWER_BASIC_AUTH=user:password protects it."""
+    from functools import partial
+
+    from infra import flower as web
+    from infra.stack.configuration import settings_for
+    from shared.readiness import notify_ready
+
+    settings = settings_for(data_dir, without_database=True)
+    serve = web.prepare(settings, host, port)
+    _hold(wait)
+    serve(partial(notify_ready, settings))
+
+
+def local_model(port: Annotated[int, typer.Option(help="The port to listen on, on loopback.")]) -> None:
+    """Serve the toy model; ASSISTANTD_MODEL_API_KEY is the key that it asks for."""
+    import asyncio
+    import signal
+
+    from infra.embedded.model import ToyModel, serve
+    from infra.stack.configuration import settings_for
+    from shared.readiness import notify_ready
+    from shared.settings import SettingsError
+
+    settings = settings_for(None, without_database=True, without_redis=True)
+    if settings.model_api_key is None:
+        raise SettingsError("ASSISTANTD_MODEL_API_KEY is not set (the key that clients of the toy model must send)")
+    model = ToyModel(settings.model_api_key.get_secret_value())
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(model, port, lambda: notify_ready(settings), stop)
+
+    asyncio.run(run())
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the newest schema. Needs Postgres; harmless when there is nothing to do."""
+    from infra.stack.configuration import settings_for
+    from shared.migrations import upgrade
+
+    upgrade(settings_for(data_dir, without_redis=True).database_url)
+
+
+def prepare(*, project: str = "default", wait: Wait = False) -> None:
+    """Migrate, then print a key to the project: the one on standard input if it still opens something, else a new one.
+
+    What `up` runs first. The key never stands in an argument list, a log or the environment.
+    """
+    import asyncio
+
+    from infra.stack.configuration import settings_for
+    from shared.database import Database
+    from shared.migrations import upgrade
+    from shared.projects import keys
+
+    url = settings_for(None, without_redis=True).database_url
+    known = _hold(wait).strip()
+    upgrade(url)
+
+    async def key() -> str:
+        async with Database(url, pool_size=1) as db:
+            if known and await keys.recognise(db, keys.digest(known)) is not None:
+                return known
+            return await keys.create(db, project)
+
+    print(asyncio.run(key()))

