@@ -31,3 +31,10 @@ class Part(abc.ABC):
     def release(self, word: str) -> None:
         """Let a process go on that waits for others, with `word` to tell it. Only called where `after` names some."""
         raise NotImplementedError(f"{self.name} does not wait for others, so it can't be told {word!r}")
+
+    def close(self) -> None:
+        """Let go of what is left of a process that has ended."""
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()

@@ -74,12 +74,12 @@ def flower(
     """Show workers and tasks in a browser. Needs Redis; FLOWER_BASIC_AUTH=user:password protects it."""
     from functools import partial
 
-    from infra import flower as web
+    from infra import monitor
     from infra.stack.configuration import settings_for
     from shared.readiness import notify_ready
 
     settings = settings_for(data_dir, without_database=True)
-    serve = web.prepare(settings, host, port)
+    serve = monitor.prepare(settings, host, port)
     _hold(wait)
     serve(partial(notify_ready, settings))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 NAME = "smollm2-135m"
 MAX_TOKENS = 256  # it rambles
+MAX_TEMPERATURE = 0.2  # at 1, the default of the API, it dreams
 MAX_STRING = 80  # characters of one string argument; without a limit it fills all of MAX_TOKENS
 MAX_REPLY = 400  # characters of an answer that is not a call
 MAX_ITEMS = 4
@@ -37,7 +38,7 @@ def to_native(body: Mapping[str, Any]) -> Json:
         "messages": [_plain(message) for message in body.get("messages") or []],
         "max_tokens": min(int(asked), MAX_TOKENS),
         "repeat_penalty": 1.1,
-        "temperature": native.get("temperature", 0.2),
+        "temperature": min(native.get("temperature", MAX_TEMPERATURE), MAX_TEMPERATURE),
     }
     if wants_call(body):
         tools = _offered(body)

@@ -77,7 +77,6 @@ class Program(Part):
 
     def _listen(self) -> None:
         """A socket of our own for each start, so that a predecessor's word doesn't count."""
-        self._close()
         name = f"assistantd-{secrets.token_hex(8)}"
         # Linux has names outside the file system ("@" in NOTIFY_SOCKET): nothing to clean up, no directory to reach.
         linux = sys.platform == "linux"
@@ -85,6 +84,11 @@ class Program(Part):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{name}" if linux else self._address)
         self._socket.settimeout(0)
+
+    def close(self) -> None:
+        """Let go of a process that has ended, and of the socket on which it may never have spoken."""
+        super().close()
+        self._close()
 
     def _close(self) -> None:
         if self._socket is not None:

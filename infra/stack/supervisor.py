@@ -77,8 +77,8 @@ class Supervisor:
         return (watched for stage in self._stages for watched in stage)
 
     @contextlib.contextmanager
-    def signals(self) -> Generator[None]:
-        """Within it SIGINT and SIGTERM ask for the end, and the end of a child is noticed at once."""
+    def session(self) -> Generator[None]:
+        """Within it SIGINT and SIGTERM ask for the end; when it is left, however that is, everything is stopped."""
         self._wake_read, wake_write = socket.socketpair()
         with self._wake_read, wake_write:
             self._wake_read.settimeout(0)
@@ -89,6 +89,7 @@ class Supervisor:
             try:
                 yield
             finally:
+                self._stop()
                 for number, handler in handlers.items():
                     signal.signal(number, handler)
                 signal.set_wakeup_fd(previous)
@@ -151,6 +152,7 @@ class Supervisor:
         watched.is_ready = watched.is_released = False
         watched.spawned_at = time.monotonic()
         self._say(watched.part.name, "starting")
+        watched.part.close()
         try:
             watched.part.spawn()
         except (EmbeddedError, OSError) as error:
@@ -184,7 +186,7 @@ class Supervisor:
         if readable:
             self._wake_read.recv(4096)
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Stop stage by stage, last first. A part that ignores its signal is killed after its grace period.
 
         One more signal while this goes on cuts the grace of every program short; servers still end in good order,
@@ -205,6 +207,8 @@ class Supervisor:
                         _signal(part, signal.SIGKILL)
                         _reap(part)
                 self._wait(POLL.total_seconds())
+        for watched in self._all:
+            watched.part.close()
 
 
 def _notice(_number: int, _frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """One run of `assistantd up`, from the first line it prints to the last."""
 
+import contextlib
 import os
 import sys
 import time
@@ -52,17 +53,13 @@ class _Up:
 
     def run(self) -> None:
         """Raises StackError after everything has been stopped."""
-        with self._supervisor.signals():
-            try:
-                self._announce()
-                known = str(self._directory.read_env().get("OPENAI_API_KEY", ""))
-                self._supervisor.start({PREPARE: known})
-                self._welcome(self._stack.prepare.output.strip().rpartition("\n")[2])
-                self._supervisor.run()
-            except StoppedError:
-                pass  # asked to stop while starting: that is a stop like any other
-            finally:
-                self._supervisor.stop()
+        # Asked to stop while starting: that is a stop like any other.
+        with contextlib.suppress(StoppedError), self._supervisor.session():
+            self._announce()
+            known = str(self._directory.read_env().get("OPENAI_API_KEY", ""))
+            self._supervisor.start({PREPARE: known})
+            self._welcome(self._stack.prepare.output.strip().rpartition("\n")[2])
+            self._supervisor.run()
         self._say("assistantd", "stopped")
 
     def _say(self, name: str, what: str) -> None:
