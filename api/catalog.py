@@ -1,12 +1,14 @@
 """Which models there are: the configured aliases, and what the upstream endpoint lists."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from openai import AsyncOpenAI, OpenAIError
 
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 log = structlog.get_logger(__name__)
 
@@ -19,10 +21,8 @@ class Catalog:
 
     def __init__(self, settings: Settings) -> None:
         self._aliases = settings.model_aliases
+        self._endpoint = settings.upstream
         self._client: AsyncOpenAI | None = None
-        if settings.upstream is not None:
-            base_url, key = settings.upstream
-            self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
         self._upstream: dict[str, dict[str, Any]] = {}
         self._fresh_until = 0.0
 
@@ -43,13 +43,19 @@ class Catalog:
             await self._client.close()
 
     async def _listed(self) -> dict[str, dict[str, Any]]:
-        if self._client is not None and time.monotonic() >= self._fresh_until:
+        if self._endpoint is not None and time.monotonic() >= self._fresh_until:
+            from openai import AsyncOpenAI, OpenAIError  # noqa: PLC0415 # a third of the process's start, rarely used
+
+            if self._client is None:
+                base_url, key = self._endpoint
+                self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
             try:
                 page = await self._client.models.list()
-                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data or []}
-                self._fresh_until = time.monotonic() + REMEMBERED_FOR_S
             except OpenAIError as error:
                 log.warning("catalog.upstream_away", error=type(error).__name__)
+            else:
+                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data or []}
+                self._fresh_until = time.monotonic() + REMEMBERED_FOR_S
         return self._upstream
 
 

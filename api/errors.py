@@ -10,7 +10,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -63,6 +63,10 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers) if error.headers else None
         return answer(error.status_code, envelope(message.format(request.method, request.url.path)), headers)
 
+    @app.exception_handler(DataError)
+    async def _unstorable(_: Request, error: DataError) -> Response:
+        return answer(STATUS[InvalidRequest], envelope(_unstorable_because(error), code="invalid_value"))
+
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
     @app.exception_handler(PoolTimeout)
@@ -71,6 +75,14 @@ def install(app: FastAPI) -> None:
         message = "The server's database can't be reached at the moment. Please try again."
         headers = {"retry-after": str(RETRY_AFTER_S)}
         return answer(UNAVAILABLE, envelope(message, kind="server_error", code="database_unavailable"), headers)
+
+
+def _unstorable_because(error: DataError) -> str:
+    """The two things that JSON can say and Postgres can't keep."""
+    reason = str(error.orig)
+    if "NUL" in reason or "u0000" in reason:
+        return "Strings in a request can't contain the null character (\\u0000)."
+    return "A number in the request is out of range."
 
 
 def internal(request_id: str) -> Response:

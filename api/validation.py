@@ -82,24 +82,28 @@ def _problem(finding: Mapping[str, Any], param: str) -> Problem:
             return Problem(f"Invalid '{param}': {finding['msg']}", param, kind)
 
 
-_TAGS = frozenset({"[key]", "word", "object", "list"})  # of shared/wire/fields.py: branches, not fields
+_WORDS = frozenset({"[key]", "word", "object", "list"})  # of shared/wire/fields.py: branches, not fields
 
 
 def _spell(where: Sequence[int | str], body: Any) -> str:
-    """A path such as `tools[0].function.name`. What pydantic adds to tell the branches of a union apart is recognised
-    by not being in the body, and left out.
+    """A path such as `tools[0].function.name`, as the client would write it.
+
+    Pydantic puts the branches of unions into its paths: our own words, and the `type` of an object before its fields.
     """
-    path, value = "", body
-    for index, part in enumerate(where):
-        last = index == len(where) - 1
+    path, value, tagged = "", body, False
+    for part in where:
         if isinstance(part, int):
             path += f"[{part}]"
             value = value[part] if isinstance(value, Sequence) and part < len(value) else None
+            tagged = False
+        elif isinstance(value, Mapping) and value.get("type") == part and not tagged:  # pyright: ignore[reportUnknownMemberType]
+            tagged = True
         elif isinstance(value, Mapping) and part in value:
             path += f".{part}"
-            value = value[part]
-        elif last and part not in _TAGS and (value is None or isinstance(value, Mapping)):
+            value, tagged = value[part], False
+        elif part not in _WORDS:
             path += f".{part}"
+            value = None
     return path.removeprefix(".")
 
 

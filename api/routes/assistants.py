@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.dependencies import AssistantId, TheCaller, ThePage, TheServices, reply
+from api.json_route import JsonRoute
 from shared import table
 from shared.assistants import commands as assistants
 from shared.assistants.rows import Assistant
@@ -12,7 +13,7 @@ from shared.wire.assistants import CreateAssistant, ModifyAssistant, assistant_o
 from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import deleted, listing
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/assistants")

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.responses import StreamingResponse
 
 from api.dependencies import FileId, TheCaller, TheServices, reply
+from api.json_route import JsonRoute
 from shared import table
 from shared.errors import InvalidRequest, TooLarge
 from shared.files import commands as files
@@ -21,7 +22,7 @@ from shared.wire import limits
 from shared.wire.files import file_object
 from shared.wire.objects import deleted, listing
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS

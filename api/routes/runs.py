@@ -5,6 +5,7 @@ from fastapi.responses import Response
 
 from api import launch
 from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.json_route import JsonRoute
 from shared import ids, table
 from shared.files import commands as files
 from shared.runs import commands as runs
@@ -15,7 +16,7 @@ from shared.wire.objects import listing
 from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_object, step_object
 from shared.wire.threads import ModifyMetadata
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/threads/runs")

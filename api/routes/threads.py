@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.json_route import JsonRoute
 from shared import table
 from shared.files import commands as files
 from shared.threads import commands as threads
@@ -21,7 +22,7 @@ from shared.wire.threads import (
     thread_object,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/threads")

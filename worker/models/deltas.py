@@ -52,7 +52,7 @@ class Answer:
                 continue
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             delta = choice.get("delta") or {}
-            if text := delta.get("content") or delta.get("refusal"):
+            if text := _storable(delta.get("content") or delta.get("refusal")):
                 self.text += text
                 deltas.append(Delta(text=text))
             deltas += [self._call(call) for call in delta.get("tool_calls") or []]
@@ -61,7 +61,7 @@ class Answer:
     def _call(self, piece: dict[str, Any]) -> Delta:
         """Pieces of a call belong together by index; servers that send none send whole calls, told apart by id."""
         function = piece.get("function") or {}
-        arguments = function.get("arguments") or ""
+        arguments = _storable(function.get("arguments"))
         place = self._place(piece)
         if place is not None:
             self.calls[place].arguments += arguments
@@ -89,3 +89,8 @@ class Answer:
         if given and all(call.id != given for call in self.calls):
             return given
         return ids.derive("call", *self.seed, place)
+
+
+def _storable(text: str | None) -> str:
+    """Postgres can't keep the null character, and one in an answer must not cost the run."""
+    return (text or "").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -53,7 +53,7 @@ class Attempt:
         self.held = held
         self.clock = RunClock(claimed["claimed_at"])
         self.position: int = claimed["steps"]
-        self.usage: dict[str, int] = dict(claimed["usage"] or turn.NO_USAGE)
+        self.usage: dict[str, int] = {**turn.NO_USAGE, **(claimed["usage"] or {})}
         self.turn: Turn | None = None
         keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
         self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keep)

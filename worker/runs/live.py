@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -42,7 +42,7 @@ class Live:
         self.draining = False
 
     @contextmanager
-    def holding(self, run_id: str, term: int, claim_sent: float) -> Iterator[Held]:
+    def holding(self, run_id: str, term: int, claim_sent: float) -> Generator[Held]:
         """Keep the run among the living for the block; `claim_sent` is from before the claim, by time.monotonic()."""
         task = asyncio.current_task()
         if task is None:

@@ -15,7 +15,7 @@ from worker.runs.clock import RunClock
 
 Record = dict[str, Any]
 
-NO_USAGE = dict.fromkeys(USAGE, 0)
+NO_USAGE: dict[str, int] = dict.fromkeys(USAGE, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""Real servers for the session, a system of real processes on them, a scripted model, a project for each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.embedded.postgres import Postgres
+from infra.embedded.valkey import Valkey
+from tests.scripted_model import ScriptedModel
+from tests.system import Project, System, create_database
+
+for _variable in [name for name in os.environ if name.startswith(("ASSISTANTD_", "OPENAI_"))]:
+    del os.environ[_variable]  # a developer's own settings would decide what is tested
+
+
+@pytest.fixture(scope="session")
+def room() -> Iterator[Path]:
+    """A directory that servers without privileges can reach; pytest's own can't be."""
+    directory = Path(tempfile.mkdtemp(prefix="assistantd-tests-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres(room: Path) -> Iterator[Postgres]:
+    server = Postgres(room / "postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(room: Path) -> Iterator[Valkey]:
+    server = Valkey(room / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(valkey: Valkey) -> str:
+    return valkey.url
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: Postgres) -> str:
+    """A database with our schema and nothing in it but what tests put there under projects of their own."""
+    return create_database(postgres.url, "tests")
+
+
+@pytest.fixture(scope="session")
+async def model() -> AsyncIterator[ScriptedModel]:
+    scripted = ScriptedModel()
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+
+
+@pytest.fixture(scope="session")
+async def system(room: Path, database_url: str, redis_url: str, model: ScriptedModel) -> AsyncIterator[System]:
+    """One API process and one worker that tests share; faults have systems of their own."""
+    root = room / "system"
+    root.mkdir()
+    shared = System(root, database_url, redis_url, model.base_url)
+    shared.start()
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+async def project(system: System) -> AsyncIterator[Project]:
+    """A tenant of the test's own."""
+    async with Project.of(system) as tenant:
+        yield tenant

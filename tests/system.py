@@ -1,0 +1,183 @@
+"""The system under test: real API and worker processes on real servers, with the scripted model behind them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import psycopg
+from openai import AsyncOpenAI
+from psycopg import sql
+
+from infra.embedded.process import free_port
+from shared.database import Database
+from shared.migrations import upgrade
+from shared.projects import keys
+
+READY_WITHIN = timedelta(seconds=30)
+STOP_WITHIN = timedelta(seconds=20)
+
+
+class NotReady(AssertionError):
+    """A process ended, or said nothing, before it was ready; the message is the end of its log."""
+
+
+@dataclass
+class Process:
+    """A process of the system, the file that it logs to, and where it says that it is ready."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+    notifications: socket.socket
+
+    def wait_until_ready(self) -> None:
+        """Return once the process has said READY=1. Raises NotReady if it ends instead, or says nothing."""
+        deadline = time.monotonic() + READY_WITHIN.total_seconds()
+        with self.notifications:
+            self.notifications.settimeout(0.2)
+            while time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    if self.notifications.recv(64) == b"READY=1":
+                        return
+                if self.popen.poll() is not None:
+                    raise NotReady(f"{self.log.name}: ended with {self.popen.returncode}:\n{self.tail()}")
+        raise NotReady(f"{self.log.name}: not ready in time:\n{self.tail()}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.popen.kill()
+        self.popen.wait(STOP_WITHIN.total_seconds())
+
+    def stop(self) -> int:
+        """SIGTERM, and wait for the exit code; SIGKILL and a failure if it doesn't come."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.terminate()
+        try:
+            return self.popen.wait(STOP_WITHIN.total_seconds())
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.log.name} did not end on SIGTERM:\n{self.tail()}") from None
+
+    def tail(self) -> str:
+        """The end of the log."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+@dataclass
+class System:
+    """Processes with one configuration. Databases are named per system, so that systems don't see each other."""
+
+    root: Path
+    database_url: str
+    redis_url: str
+    model_url: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    base_url: str = ""
+    processes: list[Process] = field(default_factory=list[Process])
+
+    def start(self) -> None:
+        """Start an API process and a worker, and wait until both are ready."""
+        for process in (self.spawn_api(), self.spawn_worker()):
+            process.wait_until_ready()
+
+    def spawn_api(self, port: int | None = None) -> Process:
+        """Start an API process; `base_url` is its address."""
+        port = port or free_port()
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        return self._spawn("api", "--port", str(port))
+
+    def spawn_worker(self) -> Process:
+        """Start a worker process."""
+        return self._spawn("worker", "--name", f"worker-{len(self.processes)}")
+
+    async def key(self, project: str) -> str:
+        """A new key to the project of that name."""
+        async with Database(self.database_url, pool_size=2) as database:
+            return await keys.create(database, project)
+
+    def stop(self) -> None:
+        """Stop whatever still runs."""
+        for process in self.processes:
+            process.stop()
+        self.processes.clear()
+
+    def query(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
+        """Look into the database from outside."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, params)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            return cursor.fetchall() if cursor.description else []
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ASSISTANTD_", "OPENAI_"))
+        }
+        return {
+            **inherited,
+            "ASSISTANTD_DATABASE_URL": self.database_url,
+            "ASSISTANTD_REDIS_URL": self.redis_url,
+            "ASSISTANTD_DATA_DIR": str(self.root / "data"),
+            "ASSISTANTD_MODEL_BASE_URL": self.model_url,
+            "ASSISTANTD_MODEL_API_KEY": "upstream-key",
+            "ASSISTANTD_DRAIN_TIMEOUT": "5",
+            **self.settings,
+        }
+
+    def _spawn(self, *arguments: str) -> Process:
+        label = f"{arguments[0]}-{len(self.processes)}"
+        log, address = self.root / f"{label}.log", self.root / f"{label}.ready"
+        notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notifications.bind(str(address))
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "infra.cli", *arguments],
+                env={**self._environment(), "NOTIFY_SOCKET": str(address)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        process = Process(popen, log, notifications)
+        self.processes.append(process)
+        return process
+
+
+@dataclass(frozen=True)
+class Project:
+    """A tenant, and the official client speaking for it, with no patience: tests want to see each error once."""
+
+    name: str
+    key: str
+    base_url: str
+    client: AsyncOpenAI
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, system: System) -> AsyncGenerator[Self]:
+        """A new tenant of this system."""
+        name = f"test-{uuid4().hex[:12]}"
+        key = await system.key(name)
+        async with AsyncOpenAI(base_url=system.base_url, api_key=key, max_retries=0, timeout=30) as client:
+            yield cls(name, key, system.base_url, client)
+
+
+def create_database(server_url: str, name: str) -> str:
+    """Make a database of that name on the server, with our schema; returns its URL."""
+    url = server_url.rsplit("/", 1)[0] + f"/{name}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    upgrade(url)
+    return url
