@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, keys, processes, status, up
+from infra.cli import demo, health, keys, processes, status, up
 
 BEGAN = time.monotonic()
 
@@ -27,6 +27,7 @@ app.command("worker")(processes.worker)
 app.command("flower")(processes.flower)
 app.command("migrate")(processes.migrate)
 app.command("local-model", hidden=True)(processes.local_model)
+app.command("healthcheck", hidden=True)(health.healthcheck)
 app.command("prepare", hidden=True)(processes.prepare)
 app.add_typer(keys.app, name="keys", help="API keys: create, list, revoke.")
 
