@@ -104,6 +104,18 @@ def test_a_soft_limit_cancels_and_says_so(worker: Worker, stage: Stage, events: 
     assert "wait_for_go" in failed["traceback"]
 
 
+def test_a_limit_ends_with_its_coroutine(worker: Worker, stage: Stage, events: Events) -> None:
+    (quick,) = worker.hold("quick", soft_time_limit=0.2)
+    stage.lets_go("quick")
+    stage.sees("finished", "quick")
+    (slow,) = worker.hold("slow", soft_time_limit=0.3)
+    stage.sees("cleaned", "slow")
+    events.of(slow, "task-failed")
+    warned = [line for line in worker.log.read_text().splitlines() if "Soft time limit" in line]
+    assert any(slow in line for line in warned)
+    assert not any(quick in line for line in warned)
+
+
 def test_a_hard_limit_interrupts_the_cleanup_after_a_soft_one(worker: Worker, stage: Stage, events: Events) -> None:
     task_id = worker.send("clean_up_for_ever", "stubborn", soft_time_limit=0.2, time_limit=0.6)
     stage.sees("cancelled", "stubborn")
