@@ -1,16 +1,14 @@
 """The command line. Commands import what they need when they run: `--help` and `up` begin at once."""
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
+import gc
 import importlib.metadata
 import sys
-import time
 from typing import Annotated
 
 import typer
 
 from infra.cli import demo, health, keys, processes, status, up
-
-BEGAN = time.monotonic()
 
 app = typer.Typer(
     name="assistantd",
@@ -48,6 +46,7 @@ def _options(
 
 def main() -> None:
     """Run a command. A setting that is missing or unusable is one line on standard error and status 2."""
+    gc.disable()  # until the command's code is loaded: see infra.cli.loading
     try:
         app()
     except Exception as error:

@@ -17,11 +17,18 @@ def demo(
     model: Annotated[str, typer.Option(help="The model to ask for.")] = "gpt-4o",
 ) -> None:
     """Talk to the running stack: an assistant, a thread, a streamed run, a function call. Needs `assistantd up`."""
+    from openai import OpenAIError
+
     from infra.conversation import converse
     from infra.stack.configuration import data_directory
 
     url, key = _client_of(data_directory(data_dir))
-    if not converse(url, key, model):
+    try:
+        completed = converse(url, key, model)
+    except OpenAIError as error:
+        print(f"the server could not go on with it: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if not completed:
         raise typer.Exit(1)
 
 

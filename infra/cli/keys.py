@@ -51,6 +51,8 @@ def revoke(key_id: str, data_dir: DataDir = None) -> None:
 
 def _with_database(data_dir: DataDir, work: "Callable[[Database], Awaitable[T]]") -> T:
     """Do something with the configured or the running stack's database."""
+    from sqlalchemy.exc import DBAPIError
+
     from infra.stack.configuration import settings_for
     from shared.database import Database
 
@@ -60,4 +62,8 @@ def _with_database(data_dir: DataDir, work: "Callable[[Database], Awaitable[T]]"
         async with Database(url, pool_size=2) as db:
             return await work(db)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except DBAPIError as error:
+        print(f"the database refused or does not answer (is it migrated?): {error.orig}", file=sys.stderr)
+        raise typer.Exit(1) from None

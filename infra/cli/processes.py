@@ -1,17 +1,12 @@
 """Commands that are one process of the stack each, on any machine."""
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
-import sys
 from typing import Annotated
 
 import typer
 
+from infra.cli.loading import loaded
 from infra.cli.options import DataDir, Host, Wait
-
-
-def _hold(wait: bool) -> str:  # noqa: FBT001 - the option, passed on
-    """With `--wait`, stand here until standard input is closed; what was written to it is the answer."""
-    return sys.stdin.read() if wait else ""
 
 
 def api(
@@ -40,7 +35,7 @@ def api(
         server_header=False,
         timeout_graceful_shutdown=round(settings.drain_timeout.total_seconds()),
     )
-    _hold(wait)
+    loaded(wait=wait)
     # Bound and listening before the application starts: when it says that it is ready, nobody is refused any more.
     listener = config.bind_socket()
     listener.listen(config.backlog)
@@ -60,7 +55,7 @@ def worker(
     from worker.app import main
 
     settings = settings_for(data_dir)
-    _hold(wait)
+    loaded(wait=wait)
     main(settings, queues=queues.split(","), concurrency=concurrency, name=name)
 
 
@@ -80,7 +75,7 @@ def flower(
 
     settings = settings_for(data_dir, without_database=True)
     serve = monitor.prepare(settings, host, port)
-    _hold(wait)
+    loaded(wait=wait)
     serve(partial(notify_ready, settings))
 
 
@@ -97,6 +92,7 @@ def local_model(port: Annotated[int, typer.Option(help="The port to listen on, o
     settings = settings_for(None, without_database=True, without_redis=True)
     if settings.model_api_key is None:
         raise SettingsError("ASSISTANTD_MODEL_API_KEY is not set (the key that clients of the toy model must send)")
+    loaded(wait=False)
     model = ToyModel(settings.model_api_key.get_secret_value())
 
     async def run() -> None:
@@ -113,7 +109,9 @@ def migrate(data_dir: DataDir = None) -> None:
     from infra.stack.configuration import settings_for
     from shared.migrations import upgrade
 
-    upgrade(settings_for(data_dir, without_redis=True).database_url)
+    url = settings_for(data_dir, without_redis=True).database_url
+    loaded(wait=False)
+    upgrade(url)
 
 
 def prepare(*, project: str = "default", wait: Wait = False) -> None:
@@ -129,7 +127,7 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
     from shared.projects import keys
 
     url = settings_for(None, without_redis=True).database_url
-    known = _hold(wait).strip()
+    known = loaded(wait=wait).strip()
     upgrade(url)
 
     async def key() -> str:

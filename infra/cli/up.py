@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from infra.cli.loading import loaded
 from infra.cli.options import DataDir, Host
 
 BEGAN = time.monotonic()
@@ -34,4 +35,5 @@ def up(
     from infra.stack.stack import Options
 
     options = Options(host=host, port=port or free_port(), workers=workers, flower=flower, log_level=log_level)
+    loaded(wait=False)
     sys.exit(stack.run(data_directory(data_dir), options, began=BEGAN))

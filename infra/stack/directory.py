@@ -12,16 +12,6 @@ from pydantic import BaseModel
 
 from infra.embedded import process
 
-EXPLAINED = {
-    "env": "shell lines for clients: base URL, project key",
-    "stack.json": "the running stack: URLs with passwords, process numbers; gone after a clean stop",
-    "lock": "held by the running `assistantd up`",
-    "postgres": "the database server's own directory",
-    "valkey": "the Redis server's own directory",
-    "files": "uploaded and generated files",
-    "logs": "one file a part",
-}
-
 
 class AlreadyRunningError(Exception):
     """Another `assistantd up` holds the data directory."""

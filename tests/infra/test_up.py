@@ -190,5 +190,13 @@ def test_without_a_stack_a_command_says_what_is_missing(state: Path) -> None:
     assert "ASSISTANTD_DATABASE_URL is not set and no stack is running on" in done.stderr
 
 
+def test_a_database_that_does_not_answer_is_said_in_one_line(state: Path) -> None:
+    nobody = f"postgresql://127.0.0.1:{process.free_port()}/none"
+    done = command("keys", "list", cwd=state, ASSISTANTD_DATABASE_URL=nobody)
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_version_is_shown(state: Path) -> None:
     assert command("--version", cwd=state).stdout.startswith("0.")
