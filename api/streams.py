@@ -32,7 +32,7 @@ MAX_QUEUED = 256  # entries a slow reader may be behind before it is sent to the
 LOOK_EVERY_S = 2.0
 KEEP_ALIVE_S = 15.0
 RECONNECT_AFTER_S = 0.2
-KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n"  # no empty line: after an event with an id the official client would see another one
 
 _ROWS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 _MOVING = frozenset({RunStatus.QUEUED, RunStatus.IN_PROGRESS})

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
 
 import orjson
-from sqlalchemy import Executable
+from sqlalchemy import Executable, TextClause
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 Row = Mapping[str, Any]
@@ -69,14 +70,26 @@ class Database:
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        """Execute, commit and return every row."""
-        async with self._engine.connect() as connection:
-            return await Transaction(connection).all(statement, params)
+        """Execute, commit and return every row.
+
+        After a restart of Postgres the pool's connections are dead, which shows at their next use. What only reads is
+        then tried again on a new one; what writes may have been committed, and its caller has to know.
+        """
+        try:
+            return await self._all(statement, params)
+        except DBAPIError as error:
+            if not error.connection_invalidated or not _only_reads(statement):
+                raise
+            return await self._all(statement, params)
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
-        """Execute, commit and return the first row, or None."""
+        """Execute, commit and return the first row, or None; like `all`."""
+        rows = await self.all(statement, params)
+        return rows[0] if rows else None
+
+    async def _all(self, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:
         async with self._engine.connect() as connection:
-            return await Transaction(connection).one(statement, params)
+            return await Transaction(connection).all(statement, params)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -93,6 +106,10 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _only_reads(statement: Executable) -> bool:
+    return isinstance(statement, TextClause) and statement.text.lstrip().startswith("SELECT")
 
 
 def driver_url(url: str) -> str:

@@ -41,6 +41,7 @@ def celery_app(settings: Settings) -> Celery:
         worker_disable_prefetch=True,  # a worker takes exactly as many messages as it has free slots
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,  # Flower switches them on where it runs
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # a run needs no broker, only its lease
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         event_queue_ttl=5,

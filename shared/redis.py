@@ -5,6 +5,7 @@ event, and both can be lost without losing a fact (the sweeper rings again, a re
 """
 
 import asyncio
+import contextvars
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,16 @@ class Outbox:
             return
         self._pending.extend(commands)
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
+            # of no request's context: its logs would bear the ids of whoever happened to wake it
+            self._sender = asyncio.create_task(self._send_all(), context=contextvars.Context())
+
+    async def length(self, key: str) -> int | None:
+        """How many elements a list has; None while Redis is away."""
+        try:
+            reply: Any = await self._redis.execute_command("LLEN", key)
+        except (RedisError, OSError):
+            return None
+        return int(reply)
 
     async def flush(self) -> None:
         """Wait until everything queued so far has been sent or dropped."""
@@ -63,18 +73,29 @@ class Outbox:
             self._sender = None
 
     async def _send(self, batch: Sequence[Command]) -> None:
+        """Send a batch, twice if need be: the first failure may be that of a connection that died while it was idle.
+
+        Twice is harmless: an entry of a log has its id, readers drop what they have seen, rings may be repeated.
+        """
+        try:
+            await self._execute(batch)
+        except (RedisError, OSError):
+            try:
+                await self._redis.connection_pool.disconnect()
+                await self._execute(batch)
+            except (RedisError, OSError) as error:
+                self._say_down(repr(error))
+                return
+        if self._down:
+            self._down = False
+            log.info("redis.back")
+
+    async def _execute(self, batch: Sequence[Command]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for command in batch:
             pipeline.execute_command(*command)
-        try:
-            # Single refusals are expected: Redis rejects the XADD of a worker that lost its lease (its id is lower).
-            await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            self._say_down(repr(error))
-        else:
-            if self._down:
-                self._down = False
-                log.info("redis.back")
+        # Single refusals are expected: Redis rejects the XADD of a worker that lost its lease (its id is lower).
+        await pipeline.execute(raise_on_error=False)
 
     def _say_down(self, reason: str) -> None:
         if not self._down:

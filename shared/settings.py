@@ -121,6 +121,16 @@ class Settings(BaseSettings):
         return OPENAI_URL, key.get_secret_value()
 
 
+class Given(BaseSettings):
+    """What is given at all of the settings that an embedded stack can provide itself."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    data_dir: Path | None = None
+
+
 def load(**overrides: Any) -> Settings:
     """Read the environment and `.env`; `overrides` (field names) win over both. Raises SettingsError."""
     _refuse_unknown()

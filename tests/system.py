@@ -59,11 +59,13 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
+        self.notifications.close()
         self.popen.kill()
         self.popen.wait(STOP_WITHIN.total_seconds())
 
     def stop(self) -> int:
         """SIGTERM, and wait for the exit code; SIGKILL and a failure if it doesn't come."""
+        self.notifications.close()
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.terminate()
@@ -116,6 +118,12 @@ class System:
             process.stop()
         self.processes.clear()
 
+    def stop_workers(self) -> None:
+        """Stop the workers alone."""
+        for process in self.processes:
+            if process.log.name.startswith("worker"):
+                process.stop()
+
     def query(self, statement: str, *params: Any) -> list[tuple[Any, ...]]:
         """Look into the database from outside."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -159,7 +167,6 @@ class System:
 class Project:
     """A tenant, and the official client speaking for it, with no patience: tests want to see each error once."""
 
-    name: str
     key: str
     base_url: str
     client: AsyncOpenAI
@@ -168,10 +175,15 @@ class Project:
     @asynccontextmanager
     async def of(cls, system: System) -> AsyncGenerator[Self]:
         """A new tenant of this system."""
-        name = f"test-{uuid4().hex[:12]}"
-        key = await system.key(name)
+        async with cls.known(system, await system.key(f"test-{uuid4().hex[:12]}")) as tenant:
+            yield tenant
+
+    @classmethod
+    @asynccontextmanager
+    async def known(cls, system: System, key: str) -> AsyncGenerator[Self]:
+        """The tenant that this key belongs to."""
         async with AsyncOpenAI(base_url=system.base_url, api_key=key, max_retries=0, timeout=30) as client:
-            yield cls(name, key, system.base_url, client)
+            yield cls(key, system.base_url, client)
 
 
 def create_database(server_url: str, name: str) -> str:

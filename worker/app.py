@@ -1,10 +1,11 @@
 """The Celery application of a worker process: configuration, one task, and the pool's signals."""
 
-import asyncio
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
 
 from shared.logs import configure_logging
@@ -14,8 +15,6 @@ from shared.settings import Settings, SettingsError
 from worker.pool import AsyncTask, TaskPool
 from worker.runs.executor import execute
 from worker.services import WorkerServices
-
-START_WITHIN_S = 30
 
 
 def main(
@@ -55,10 +54,12 @@ def create_app(settings: Settings) -> Celery:
     def _start(sender: TaskPool, **_: Any) -> None:
         sender.drain_hooks.append(services.drain)
         sender.close_hooks.append(services.close)
-        asyncio.run_coroutine_threadsafe(services.start(), sender.loop).result(START_WITHIN_S)
+        services.start_on(sender.loop)
 
     @worker_ready.connect(weak=False)
     def _ready(**_: Any) -> None:
+        # At each lost connection Celery explains a setting that we have set; its own filters come up to here.
+        warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
         notify_ready(settings)
 
     return app

@@ -15,10 +15,12 @@ from shared.settings import Settings
 from worker import sweep
 from worker.deps import Deps
 from worker.models.client import ModelClient
-from worker.runs import heartbeat
+from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
 
 log = structlog.get_logger(__name__)
+
+START_WITHIN_S = 30
 
 
 class WorkerServices:
@@ -50,10 +52,18 @@ class WorkerServices:
             store=LocalStore(settings.data_dir / "files"),
             live=Live(settings.lease_duration),
         )
-        duties = (heartbeat.beat_for_ever, heartbeat.hear_cancels, sweep.sweep_for_ever)
+        duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
             task.add_done_callback(_must_not_end)
+
+    def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start from another thread, and end the process if that fails: Celery would go on without us."""
+        try:
+            asyncio.run_coroutine_threadsafe(self.start(), loop).result(START_WITHIN_S)
+        except Exception:
+            log.critical("worker.could_not_start", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
 
     def drain(self) -> None:
         """The process is leaving."""
@@ -73,4 +83,4 @@ def _must_not_end(task: "asyncio.Task[None]") -> None:
     """A duty that dies of a defect takes the process with it: a worker without a heartbeat is worse than none."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.critical("worker.duty_died", exc_info=error)
-        os._exit(70)
+        os._exit(os.EX_SOFTWARE)

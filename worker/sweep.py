@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
+from shared.queue import RUNS_QUEUE
 from shared.runs import statements, transitions
 from shared.runs.statements import RING_AGAIN
 from shared.runs.transitions import Transition
@@ -23,7 +24,8 @@ from worker.deps import Deps
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
-PATIENCE = timedelta(seconds=10)  # a doorbell that nobody answered for so long was lost
+LOST_AFTER = timedelta(seconds=2)  # with no doorbell left in Redis, whoever still waits was not rung for
+PATIENCE = timedelta(seconds=30)  # with others left, a run's own is probably among them
 AT_MOST = 500  # rows of one statement
 
 
@@ -55,7 +57,14 @@ async def sweep(deps: Deps) -> None:
     for row in ended:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
         _announce_end(deps, row)
-    for row in await deps.database.all(RING_AGAIN, {"patience": PATIENCE, "at_most": AT_MOST}):
+    unanswered = await deps.outbox.length(RUNS_QUEUE)
+    if unanswered is not None:
+        await ring_again(deps, PATIENCE if unanswered else LOST_AFTER)
+
+
+async def ring_again(deps: Deps, patience: timedelta) -> None:
+    """Ring for runs that have been waiting for longer than `patience` since their last ring."""
+    for row in await deps.database.all(RING_AGAIN, {"patience": patience, "at_most": AT_MOST}):
         deps.doorbell.ring(row["id"])
 
 

@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.stack.directory import DataDirectory, default
-from shared.settings import PREFIX, Settings, SettingsError, load
+from shared.settings import PREFIX, Given, Settings, SettingsError, load
 
 DATABASE, REDIS, MODEL = f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_"
-
-
-class Given(BaseSettings):
-    """What of the settings is given at all: what isn't, the embedded stack provides."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
-
-    database_url: str | None = None
-    redis_url: str | None = None
-    data_dir: Path | None = None
 
 
 def data_directory(chosen: Path | None) -> DataDirectory:

@@ -192,7 +192,7 @@ def required_action(stored: Mapping[str, Any] | None) -> Object | None:
 
 
 def step_object(row: Mapping[str, Any]) -> Object:
-    """A row of `run_steps` as an OpenAI object."""
+    """A row of `run_steps` as an OpenAI object. `usage` is null until the end, which calls reach with their outputs."""
     status, ended_at = row["status"], seconds(row["ended_at"])
     return {
         "id": row["id"],
@@ -209,6 +209,6 @@ def step_object(row: Mapping[str, Any]) -> Object:
         "failed_at": ended_at if status == StepStatus.FAILED else None,
         "last_error": row["last_error"],
         "step_details": row["details"],
-        "usage": row["usage"],
+        "usage": row["usage"] if ended_at else None,
         "metadata": row["metadata"],
     }

@@ -6,15 +6,11 @@ import time
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.queue import CANCELS_CHANNEL
-from shared.redis import connect
 from shared.runs.statements import RENEW
 from worker.deps import Deps
 from worker.runs.live import Stop
 
 log = structlog.get_logger(__name__)
-
-RECONNECT_AFTER_S = 0.2
 
 
 async def beat_for_ever(deps: Deps) -> None:
@@ -52,21 +48,3 @@ async def beat(deps: Deps) -> None:
             one.stop(Stop.CANCEL_REQUESTED)
         else:
             deps.live.renewed(one, sent)
-
-
-async def hear_cancels(deps: Deps) -> None:
-    """Stop runs the moment that a cancel is published; one that is missed is found by the next beat."""
-    while True:
-        client = connect(deps.settings.redis_url)
-        try:
-            async with client.pubsub(ignore_subscribe_messages=True) as channel:
-                await channel.subscribe(CANCELS_CHANNEL)
-                async for message in channel.listen():
-                    held = deps.live.get(message["data"].decode())
-                    if held is not None:
-                        held.stop(Stop.CANCEL_REQUESTED)
-        except OSError as error:
-            log.warning("cancels.disconnected", error=type(error).__name__)
-        finally:
-            await client.aclose()
-        await asyncio.sleep(RECONNECT_AFTER_S)
