@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 REMEMBERED_FOR_S = 60.0
+UNKNOWN_FOR_S = 2.0  # how long a model stays unknown that the endpoint has just got
 ANY = "*"
 
 
@@ -24,7 +25,7 @@ class Catalog:
         self._endpoint = settings.upstream
         self._client: AsyncOpenAI | None = None
         self._upstream: dict[str, dict[str, Any]] = {}
-        self._fresh_until = 0.0
+        self._asked_at = -REMEMBERED_FOR_S
 
     async def all(self) -> list[dict[str, Any]]:
         """Every model, aliases first."""
@@ -35,15 +36,16 @@ class Catalog:
         """One model; any name is one where `*` is an alias."""
         if name in self._aliases or ANY in self._aliases:
             return _model(name)
-        return (await self._listed()).get(name)
+        known = await self._listed()
+        return known[name] if name in known else (await self._listed(UNKNOWN_FOR_S)).get(name)
 
     async def close(self) -> None:
         """Close the connections to the upstream endpoint."""
         if self._client is not None:
             await self._client.close()
 
-    async def _listed(self) -> dict[str, dict[str, Any]]:
-        if self._endpoint is not None and time.monotonic() >= self._fresh_until:
+    async def _listed(self, at_most_s: float = REMEMBERED_FOR_S) -> dict[str, dict[str, Any]]:
+        if self._endpoint is not None and time.monotonic() >= self._asked_at + at_most_s:
             from openai import AsyncOpenAI, OpenAIError  # noqa: PLC0415 # a third of the process's start, rarely used
 
             if self._client is None:
@@ -55,7 +57,7 @@ class Catalog:
                 log.warning("catalog.upstream_away", error=type(error).__name__)
             else:
                 self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data or []}
-                self._fresh_until = time.monotonic() + REMEMBERED_FOR_S
+                self._asked_at = time.monotonic()
         return self._upstream
 
 

@@ -4,23 +4,26 @@ A new id begins with its time in microseconds, so that ids made by one process s
 (messages of one request share a `created_at` and keep their order by id) and index pages fill from one end. The
 other 15 characters are random: 89 bits, not to be guessed.
 
-A derived id is a function of what it names. A run that is picked up again after a crash gives its next step the same
-id as before: the database's primary key then refuses the second copy, and a streaming client sees the same object
-begin anew where it would otherwise see a stranger.
+A derived id is a function of what it names, and sorts by the instant that it is given. A run that is picked up again
+after a crash gives its next step the same id as before: the database's primary key then refuses the second copy, and a
+streaming client sees the same object begin anew where it would otherwise see a stranger.
 """
 
 import hashlib
+import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 Kind = Literal["asst", "thread", "msg", "run", "step", "call", "file", "proj", "key", "req"]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_CHARACTERS = 9  # microseconds until the year 2398
 _RANDOM_CHARACTERS = 15
-LENGTH = _TIME_CHARACTERS + _RANDOM_CHARACTERS
+_ID = re.compile(rf"[a-z]+[_-][0-9A-Za-z]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
 
 
 def prefix(kind: Kind) -> str:
@@ -33,10 +36,16 @@ def new(kind: Kind) -> str:
     return prefix(kind) + _base62(_ticks.next(), _TIME_CHARACTERS) + _base62(secrets.randbits(96), _RANDOM_CHARACTERS)
 
 
-def derive(kind: Kind, *parts: object) -> str:
-    """Return the id that belongs to `parts`: the same parts, the same id, in any process."""
-    digest = hashlib.sha256("\0".join(str(part) for part in (kind, *parts)).encode()).digest()
-    return prefix(kind) + _base62(int.from_bytes(digest, "big"), LENGTH)
+def derive(kind: Kind, at: datetime, order: int, *parts: object) -> str:
+    """Return the id that belongs to `parts`, the same in any process; it sorts as the `order`-th made after `at`."""
+    digest = hashlib.sha256("\0".join(str(part) for part in (kind, order, *parts)).encode()).digest()
+    ticks = (at - _EPOCH) // timedelta(microseconds=1) + order
+    return prefix(kind) + _base62(ticks, _TIME_CHARACTERS) + _base62(int.from_bytes(digest, "big"), _RANDOM_CHARACTERS)
+
+
+def is_well_formed(text: str) -> bool:
+    """Could this be an id of ours? Then it sorts where the object stood, even if that is gone."""
+    return _ID.fullmatch(text) is not None
 
 
 def _base62(number: int, characters: int) -> str:

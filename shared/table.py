@@ -14,6 +14,7 @@ from sqlmodel import SQLModel
 
 from shared.database import Executor, Row
 from shared.errors import InvalidRequest
+from shared.ids import is_well_formed
 
 Keys = Mapping[str, Any]
 
@@ -67,27 +68,32 @@ async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
 async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> Listing:
     """One page of the rows with these keys, by (created_at, id): constant time at any depth.
 
-    Raises InvalidRequest if `after` or `before` names no row of this list.
+    A cursor whose row was deleted still marks its place, for clients delete while they page. Raises InvalidRequest if
+    `after` or `before` is no place in this list.
     """
     name = _table(model).name
     backwards = page.before is not None and page.after is None
-    statement = _select_page(name, tuple(keys), page.order, page.after is not None, page.before is not None)
-    params = {**keys, "after": page.after, "before": page.before, "limit": page.limit + 1}
-    if page.after is None:
-        del params["after"]
-    if page.before is None:
-        del params["before"]
-    rows = await db.all(statement, params)
-    if not rows:
-        await _check_cursors(db, model, keys, page)
+    cursors = {
+        param: cursor for param, cursor in (("after", page.after), ("before", page.before)) if cursor is not None
+    }
+    params = {**keys, **cursors, "limit": page.limit + 1}
+    rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), ()), params)
+    if not rows and (gone := await _gone(db, model, keys, cursors)):
+        rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), gone), params)
     rows, has_more = rows[: page.limit], len(rows) > page.limit
     return Listing(rows[::-1] if backwards else rows, has_more)
 
 
-async def _check_cursors(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> None:
-    for param, cursor in (("after", page.after), ("before", page.before)):
-        if cursor is not None and await get(db, model, {**keys, "id": cursor}) is None:
+async def _gone(db: Executor, model: type[SQLModel], keys: Keys, cursors: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of the cursors name rows that were deleted. Raises InvalidRequest for those that name none of this list."""
+    gone: list[str] = []
+    for param, cursor in cursors.items():
+        if await get(db, model, {**keys, "id": cursor}) is not None:
+            continue
+        if not is_well_formed(cursor) or await get(db, model, {"id": cursor}) is not None:
             raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
+        gone.append(param)
+    return tuple(gone)
 
 
 @cache
@@ -96,15 +102,16 @@ def _select(table: str, keys: tuple[str, ...]) -> TextClause:
 
 
 @cache
-def _select_page(table: str, keys: tuple[str, ...], order: str, after: bool, before: bool) -> TextClause:  # noqa: FBT001
+def _select_page(
+    table: str, keys: tuple[str, ...], order: str, cursors: tuple[str, ...], gone: tuple[str, ...]
+) -> TextClause:
     """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
-    beyond, within = ("<", ">") if order == "desc" else (">", "<")
     conditions = [_where(keys)]
-    if after:
-        conditions.append(f"(created_at, id) {beyond} (SELECT created_at, id FROM {table} WHERE id = :after)")
-    if before:
-        conditions.append(f"(created_at, id) {within} (SELECT created_at, id FROM {table} WHERE id = :before)")
-    walk = {"asc": "desc", "desc": "asc"}[order] if before and not after else order
+    for cursor in cursors:
+        sign = "<" if (order == "desc") == (cursor == "after") else ">"
+        place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor}"
+        conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"(created_at, id) {sign} ({place})")
+    walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
     return text(
         f"SELECT * FROM {table} WHERE {' AND '.join(conditions)} ORDER BY created_at {walk}, id {walk} LIMIT :limit"
     )

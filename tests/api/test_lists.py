@@ -125,3 +125,14 @@ async def test_what_belongs_to_others_is_not_there(
         assert [one["id"] for one in (await session.get("/assistants")).json()["data"]] == [mine.id]
         assert (await session.get("/files")).json()["data"] == []
     assert (await client.get(f"/threads/{thread.id}/messages")).json()["data"][0]["id"] == message.id
+
+
+async def test_deleting_while_paging_misses_nothing(project: Project) -> None:
+    """The usual clean-up program: the cursor's row is gone when the next page is asked for."""
+    for _ in range(7):
+        await project.client.beta.assistants.create(model="m")
+
+    async for assistant in project.client.beta.assistants.list(limit=2):
+        await project.client.beta.assistants.delete(assistant.id)
+
+    assert (await project.client.beta.assistants.list()).data == []

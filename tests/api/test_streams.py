@@ -144,7 +144,8 @@ async def test_a_cancelled_run_ends_its_stream(project: Project, model: Scripted
                 run = seen[1].data
                 await project.client.beta.threads.runs.cancel(run["id"], thread_id=run["thread_id"])
 
-    assert names(seen)[-4:] == [
+    assert names(seen)[-5:] == [
+        "thread.run.cancelling",
         "thread.message.incomplete",
         "thread.run.step.cancelled",
         "thread.run.cancelled",
@@ -225,3 +226,36 @@ async def test_v1_is_spoken_in_streams_too(project: Project, model: ScriptedMode
     completed = {event.name: event.data for event in seen}
     assert completed["thread.run.completed"]["file_ids"] == []
     assert completed["thread.message.completed"]["file_ids"] == []
+
+
+async def test_what_is_said_before_calls_ends_before_them(project: Project, model: ScriptedModel) -> None:
+    name = model.script(CallFunctions([("weather", {})], text="Let me look."), Say("Rain."))
+    assistant = await assistant_of(project, name, tools=[WEATHER])
+
+    events = await stream(project, "/threads/runs", {"assistant_id": assistant})
+
+    assert names(events)[4:] == [
+        *MESSAGE,
+        "thread.run.step.created",
+        "thread.run.step.in_progress",
+        "thread.run.step.delta",
+        "thread.run.requires_action",
+        "done",
+    ]
+
+
+async def test_interleaved_calls_are_told_one_after_the_other(project: Project, model: ScriptedModel) -> None:
+    name = model.script(
+        CallFunctions([("weather", {"city": "Bergen"}), ("weather", {"city": "Oslo"})], interleaved=True), Say("Rain.")
+    )
+    assistant = await assistant_of(project, name, tools=[WEATHER])
+
+    events = await stream(project, "/threads/runs", {"assistant_id": assistant})
+
+    deltas = [e.data["delta"]["step_details"]["tool_calls"][0] for e in events if e.name == "thread.run.step.delta"]
+    places = [delta["index"] for delta in deltas]
+    assert places == sorted(places)
+    asked = events[-2].data["required_action"]["submit_tool_outputs"]["tool_calls"]
+    for place, call in enumerate(asked):
+        pieces = [delta["function"]["arguments"] for delta in deltas if delta["index"] == place]
+        assert "".join(pieces) == call["function"]["arguments"]

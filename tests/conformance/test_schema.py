@@ -310,7 +310,6 @@ async def test_events_of_a_run_that_is_cancelled(
     assert {event for event, _ in recorder.seen} >= {*ended, "done"}
 
 
-@pytest.mark.xfail(reason="the API tells only who asks for the run", raises=AssertionError)
 async def test_the_event_of_a_run_that_is_about_to_be_cancelled(
     checked_client: AsyncOpenAI, model: ScriptedModel, recorder: Recorder
 ) -> None:

@@ -64,7 +64,6 @@ async def test_a_program_with_streamed_functions(programs: Programs, model: Scri
     assert [outputs(step) for step in facts["steps"][:2]] == [["output 0"], ["output 0", "output 1"]]
 
 
-@pytest.mark.xfail(reason="the message's last events come after the first of the calls' step", raises=AssertionError)
 @pytest.mark.parametrize("programs", V2[-1:], ids=lambda client: client.name, indirect=True)
 async def test_a_program_with_streamed_functions_after_a_text(programs: Programs, model: ScriptedModel) -> None:
     name = model.script(CallFunctions([("get_weather", {"city": "Oslo"})], text="Let me see."), Say("Rain."))

@@ -1,6 +1,7 @@
 """Chunks of answers, as different servers send them."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from worker.models.deltas import Answer
@@ -16,7 +17,7 @@ def call(arguments: str, **fields: Any) -> dict[str, Any]:
 
 
 def answer_of(*chunks: dict[str, Any]) -> Answer:
-    answer = Answer(seed=("run_1", 0))
+    answer = Answer(datetime(2026, 1, 1, tzinfo=UTC), ("run_1", 0))
     for one in chunks:
         answer.add(one)
     return answer

@@ -31,7 +31,7 @@ async def test_half_an_upload_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError):
         await LocalStore(tmp_path).put("file-1", broken())
 
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not any(path.is_file() for path in list(tmp_path.rglob("*")))  # noqa: ASYNC240 # a look, after the fact
 
 
 async def test_deleted_twice_is_deleted(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Chunks of a streamed answer, put together: pure."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from shared import ids
@@ -33,8 +34,9 @@ class Delta:
 
 @dataclass(slots=True)
 class Answer:
-    """Everything that was said so far. `seed` makes ids for calls that come without one."""
+    """Everything that was said so far. `began` and `seed` make ids for calls that come without one."""
 
+    began: datetime
     seed: tuple[object, ...]
     text: str = ""
     calls: list[Call] = field(default_factory=list[Call])
@@ -88,7 +90,7 @@ class Answer:
         given = piece.get("id")
         if given and all(call.id != given for call in self.calls):
             return given
-        return ids.derive("call", *self.seed, place)
+        return ids.derive("call", self.began, place, *self.seed)
 
 
 def _storable(text: str | None) -> str:

@@ -31,6 +31,10 @@ from worker.runs.turn import Ending, Turn
 log = structlog.get_logger(__name__)
 
 
+class PassedOn(Exception):
+    """The run was cancelled, or is somebody else's by now; whichever it is, the last write tells."""
+
+
 async def execute(run_id: str, deps: Deps) -> None:
     """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone."""
     sent = time.monotonic()
@@ -85,15 +89,34 @@ class Attempt:
         if row is None:
             log.info("run.passed_on")
             return
-        if self.turn is not None:
-            self.turn.announce(row["written_at"])
         if row["status"] == RunStatus.QUEUED:
             self.deps.doorbell.ring(row["id"])
         else:
-            self.writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
-            self.writer.done()
+            self._announce(row)
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
+
+    async def record_message(self) -> None:
+        """Write the turn's message before the calls that follow it. Raises PassedOn."""
+        if self.turn is None:
+            return
+        messages, steps = self.turn.end_message()
+        move = transitions.record(self.usage)
+        statement = statements.settle(move, self.run["id"], self.run["term"], messages, steps)
+        row = await write.certain(self.deps.database, statement, move.to, self.held)
+        if row is None:
+            raise PassedOn
+        self.turn.announce(row["written_at"])
+
+    def _announce(self, row: Row) -> None:
+        """Tell how the run ended, or that it waits."""
+        if row["status"] == RunStatus.CANCELLED:
+            before = {**row, "status": RunStatus.IN_PROGRESS, "finished_at": None}
+            self.writer.put("thread.run.cancelling", run_object(before, row["dialect"]))
+        if self.turn is not None:
+            self.turn.announce(row["written_at"])
+        self.writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
+        self.writer.done()
 
     async def _write(self, move: Transition, ending: Ending) -> Row | None:
         messages, steps = self.turn.end(ending) if self.turn is not None else ([], [])
@@ -114,6 +137,8 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     try:
         async with asyncio.timeout(attempt.time_left.total_seconds()):
             outcome = await _drive(attempt)
+    except PassedOn:
+        return transitions.acknowledge_cancel(attempt.usage), turn.CANCELLED
     except TimeoutError:
         return transitions.expire(attempt.usage), turn.EXPIRED
     except ModelError as error:
@@ -173,14 +198,18 @@ async def _take_turn(attempt: Attempt) -> Outcome:
         context.chat(run["instructions"], items, last_messages, pictures),
         counts_as=model.counts_as,
         budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
-        called=attempt.position > 0,
+        called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
     )
     this = attempt.begin_turn()
+    answer = this.answer
     async with aclosing(model.stream(asked)) as chunks:
         async for chunk in chunks:
-            this.hear(chunk)
-    attempt.count(this.usage)
-    answer = this.answer
+            for delta in answer.add(chunk):
+                if this.ends_message(delta):
+                    await attempt.record_message()
+                this.tell(delta)
+    this.heard_all()
+    attempt.count(answer.usage)
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")
     if answer.calls:

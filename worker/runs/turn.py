@@ -1,4 +1,4 @@
-"""One turn of the model: chunks in, events out, and the message and step that are written when it ends."""
+"""One turn of the model: chunks in, events out, and the message and steps that are written."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from worker.runs.clock import RunClock
 
 Record = dict[str, Any]
 
-NO_USAGE: dict[str, int] = dict.fromkeys(USAGE, 0)
+NO_USAGE = dict.fromkeys(USAGE, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +42,74 @@ def failed(error: Record) -> Ending:
 
 
 class Turn:
-    """Step ids follow from the run and their position, so that a turn that is taken again after a crash begins the same
-    objects anew, and can't be recorded twice [RUN-3].
+    """What the model says in one answer: a message, calls of tools, or a message and then calls.
+
+    Ids follow from the run and the position, so that a turn that is taken again after a crash begins the same objects
+    anew, and can't be recorded twice [RUN-3].
     """
 
     def __init__(self, run: Row, position: int, clock: RunClock, writer: EventWriter) -> None:
-        self.answer = Answer(seed=(run["id"], position))
+        self.answer = Answer(run["created_at"], (run["id"], position))
         self._run = run
         self._position = position
         self._clock = clock
         self._writer = writer
         self._message: Record | None = None
+        self._text = ""  # of the message
         self._steps: list[Record] = []
         self._tool_step: Record | None = None
 
-    def hear(self, chunk: dict[str, Any]) -> None:
-        """Take in a chunk of the answer and pass it on."""
-        for delta in self.answer.add(chunk):
-            if delta.text:
-                message = self._message or self._begin_message()
-                self._writer.text(message["id"], delta.text)
-            else:
-                self._tell_call(delta)
+    def ends_message(self, delta: Delta) -> bool:
+        """Does this begin the calls that follow the turn's message? Then the message is to be recorded first: clients
+        take the calls for the end of it.
+        """
+        return self._message is not None and self._tool_step is None and delta.call is not None
+
+    def tell(self, delta: Delta) -> None:
+        """Pass on what a chunk added. Later calls than the first wait until the answer is complete, for servers may
+        send them interleaved and clients take the next call for the end of the last.
+        """
+        if delta.call is None:
+            message = self._message or self._begin_message()
+            self._text += delta.text
+            self._writer.text(message["id"], delta.text)
+        elif delta.call == 0:
+            self._tell_call(0, delta.arguments, begins=delta.begins)
+
+    def heard_all(self) -> None:
+        """The answer is complete: pass on what has waited."""
+        for place, call in enumerate(self.answer.calls[1:], start=1):
+            self._tell_call(place, call.arguments, begins=True)
 
     def end(self, ending: Ending) -> tuple[list[Record], list[Record]]:
         """Finish what the turn began; returns the messages and steps to record. May be called again with another
         ending, if the first could not be written.
         """
-        if self._message is None and self._tool_step is None and ending in (FINISHED, FILTERED, TRUNCATED):
+        if not self._steps and not self.answer.calls and ending in (FINISHED, FILTERED, TRUNCATED):
             self._begin_message()  # the model chose to say nothing
         if self._message is not None:
-            self._message["content"] = [text_part(self.answer.text)]
+            self._message["content"] = [text_part(self._text)]
             self._message["incomplete_reason"] = ending.message
             self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
         for step in self._steps:
             of_calls = step is self._tool_step
             step["status"] = ending.tool_step if of_calls else ending.message_step
             step["last_error"] = ending.last_error
-            step["usage"] = self.usage if step is self._steps[-1] else NO_USAGE
+            step["usage"] = self.answer.usage if step is self._steps[-1] else NO_USAGE
             if of_calls:
-                step["details"] = {"type": "tool_calls", "tool_calls": [_shown(c.plain()) for c in self.answer.calls]}
+                calls = [_shown(call.plain()) for call in self.answer.calls]
+                step["details"] = {"type": "tool_calls", "tool_calls": calls}
         return [self._message] if self._message else [], self._steps
 
-    @property
-    def usage(self) -> dict[str, int] | None:
-        """What the turn cost, as far as the endpoint said."""
-        return self.answer.usage
-
-    @property
-    def begun(self) -> int:
-        """How many steps the turn has begun."""
-        return len(self._steps)
+    def end_message(self) -> tuple[list[Record], list[Record]]:
+        """Finish the message alone; what it cost is counted with the calls that follow it."""
+        messages, steps = self.end(FINISHED)
+        for step in steps:
+            step["usage"] = NO_USAGE
+        return messages, steps
 
     def announce(self, written_at: datetime) -> None:
-        """Tell how the message and the steps ended, once that is a fact."""
+        """Tell how the message and the steps ended, once that is a fact; they are no longer the turn's to end."""
         if self._message is not None:
             self._message["ended_at"] = written_at
             self._writer.put(f"thread.message.{self._message['status']}", self._message_object())
@@ -103,9 +117,12 @@ class Turn:
             if step["status"] != StepStatus.IN_PROGRESS:
                 step["ended_at"] = written_at
                 self._writer.put(f"thread.run.step.{step['status']}", step_object(step))
+        self._position += len(self._steps)
+        self._message, self._steps, self._text = None, [], ""
 
     def _begin_message(self) -> Record:
-        message_id = ids.derive("msg", self._run["id"], self._position + self.begun)
+        position = self._position + len(self._steps)
+        message_id = ids.derive("msg", self._run["created_at"], position, self._run["id"])
         details = {"type": "message_creation", "message_creation": {"message_id": message_id}}
         step = self._begin_step("message_creation", details)
         self._message = {
@@ -128,9 +145,9 @@ class Turn:
         return self._message
 
     def _begin_step(self, kind: str, details: Record) -> Record:
-        position = self._position + self.begun
+        position = self._position + len(self._steps)
         step: Record = {
-            "id": ids.derive("step", self._run["id"], position),
+            "id": ids.derive("step", self._run["created_at"], position, self._run["id"]),
             "position": position,
             "created_at": self._clock.now(),
             "run_id": self._run["id"],
@@ -149,23 +166,21 @@ class Turn:
         self._writer.put("thread.run.step.in_progress", step_object(step))
         return step
 
-    def _tell_call(self, delta: Delta) -> None:
+    def _tell_call(self, place: int, arguments: str, *, begins: bool) -> None:
         """Each value is sent once, for clients add up what they get; only arguments may come in pieces."""
         if self._tool_step is None:
             self._tool_step = self._begin_step("tool_calls", {"type": "tool_calls", "tool_calls": []})
-        if delta.call is None:
-            return
-        function: Record = {"arguments": delta.arguments}
-        piece: Record = {"index": delta.call, "type": "function", "function": function}
-        if delta.begins:
-            call = self.answer.calls[delta.call]
-            piece["id"] = call.id
-            function |= {"name": call.name, "output": None}
-        details = {"type": "tool_calls", "tool_calls": [piece]}
-        self._writer.put(
-            "thread.run.step.delta",
-            {"id": self._tool_step["id"], "object": "thread.run.step.delta", "delta": {"step_details": details}},
-        )
+        if begins:
+            call = self.answer.calls[place]
+            begun = {"name": call.name, "arguments": "", "output": None}
+            self._put_call({"index": place, "id": call.id, "type": "function", "function": begun})
+        if arguments:
+            self._put_call({"index": place, "type": "function", "function": {"arguments": arguments}})
+
+    def _put_call(self, piece: Record) -> None:
+        step_id = self._tool_step["id"] if self._tool_step else ""
+        delta = {"step_details": {"type": "tool_calls", "tool_calls": [piece]}}
+        self._writer.put("thread.run.step.delta", {"id": step_id, "object": "thread.run.step.delta", "delta": delta})
 
     def _message_object(self) -> Record:
         return message_object(self._message or {}, self._run["dialect"])
