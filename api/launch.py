@@ -12,7 +12,9 @@ from api.dependencies import reply
 from api.services import Services
 from api.sse import event_stream
 from shared.database import Row
+from shared.errors import InvalidRequest
 from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.replay import STILL
 from shared.events.types import EventId
 from shared.events.writer import EventWriter
 from shared.runs.status import TERMINAL
@@ -21,6 +23,7 @@ from shared.wire.objects import Object
 from shared.wire.runs import run_object, step_object
 from shared.wire.threads import thread_object
 
+BEGINNING = EventId(0, 0)
 POLL_AFTER = {"openai-poll-after-ms": "250"}  # a poll is one look at one row
 
 
@@ -69,6 +72,21 @@ def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
     return reply(run)
 
 
+def joined(services: Services, row: Row, last_event_id: str | None) -> Response:
+    """A client listens in, from the beginning or after the event that it saw last. Raises InvalidRequest."""
+    try:
+        after = EventId.parse(last_event_id) if last_event_id else BEGINNING
+    except ValueError:
+        message = f"Invalid 'Last-Event-ID': '{last_event_id}'. Expected the id of an event of this run."
+        raise InvalidRequest(message, param="Last-Event-ID") from None
+    reader = services.streams.subscribe(row["id"], after)
+    reader.fall_behind()
+    if row["status"] in STILL:
+        reader.stop_with(row)
+        reader.stop_with(row)
+    return event_stream(services.streams.follow(reader))
+
+
 def _writer(services: Services, row: Row) -> EventWriter:
     keep = services.settings.run_expires_after + KEEP_AFTER_EXPIRY
     return EventWriter(services.outbox, row["id"], row["term"], keep=keep)
@@ -80,7 +98,6 @@ def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, str
     if not stream or writer.entry is None:
         services.doorbell.ring(run_id, *commands)
         return reply(run, POLL_AFTER)
-    subscription = services.streams.subscribe(run_id)
+    reader = services.streams.subscribe(run_id, writer.entry.last)
     services.doorbell.ring(run_id, *commands)
-    first = writer.entry
-    return event_stream(services.streams.follow(subscription, first.frames, EventId(*first.last)))
+    return event_stream(services.streams.follow(reader, writer.entry.frames))

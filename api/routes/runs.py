@@ -1,6 +1,8 @@
 """/v1/threads/{thread_id}/runs and their steps."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from api import launch
@@ -70,6 +72,19 @@ async def get_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, service
     """Retrieve a run; this is what clients poll."""
     row = await runs.get(services.database, caller.project_id, thread_id, run_id)
     return reply(run_object(row, caller.dialect), launch.POLL_AFTER)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/events")
+async def follow_run(
+    thread_id: ThreadId,
+    run_id: RunId,
+    caller: TheCaller,
+    services: TheServices,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Stream the run's events from the beginning, or from after `Last-Event-ID`; ours, beyond the original."""
+    row = await runs.get(services.database, caller.project_id, thread_id, run_id)
+    return launch.joined(services, row, last_event_id)
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}")

@@ -8,6 +8,8 @@ import orjson
 from shared.wire.objects import Object
 
 DONE = "done"
+_ID = b"id: "
+_STEP_ENDS = b"event: thread.run.step.completed\n"
 
 
 class EventId(NamedTuple):
@@ -33,6 +35,25 @@ class Entry:
     last: EventId
     ends: bool
     frames: bytes
+
+    @property
+    def first(self) -> EventId:
+        """The id of the first frame."""
+        return EventId.parse(self.frames[len(_ID) : self.frames.index(b"\n")].decode())
+
+    def since(self, after: EventId) -> bytes:
+        """The frames that come after an event, for a reader who has seen the others."""
+        if self.first > after:
+            return self.frames
+        frames = (part + b"\n\n" for part in self.frames.split(b"\n\n") if part)
+        return b"".join(one for one in frames if Entry(self.last, self.ends, one).first > after)
+
+    def finished_steps(self) -> list[str]:
+        """Ids of the steps whose end is told here."""
+        if _STEP_ENDS not in self.frames:
+            return []
+        frames = self.frames.split(b"\n\n")
+        return [orjson.loads(part.split(b"\ndata: ", 1)[1])["id"] for part in frames if _STEP_ENDS in part]
 
     def pack(self) -> bytes:
         """For publication: a line of facts, then the frames."""

@@ -104,6 +104,8 @@ UPDATE runs SET lease_expires_at = now() + :lease
 WHERE status = 'in_progress' AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
 RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
 
+BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
+
 # Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
 RING_AGAIN = text("""
 UPDATE runs SET rung_at = now() WHERE id IN (

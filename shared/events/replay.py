@@ -1,0 +1,86 @@
+"""The events of a run told from its rows: what is said when the log is gone, or has a hole."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import text
+
+from shared.database import Executor, Row
+from shared.events.types import DONE, EventId, frame
+from shared.runs.status import RunStatus
+from shared.wire.objects import Object
+from shared.wire.runs import run_object, step_object
+from shared.wire.threads import message_object
+
+_STEPS = text("SELECT * FROM run_steps WHERE run_id = :run_id ORDER BY position")
+_MESSAGES = text("SELECT * FROM messages WHERE run_id = :run_id AND thread_id = :thread_id")
+
+Told = tuple[str, Object | str]
+
+
+async def from_rows(db: Executor, run: Row, after: EventId, finished: Collection[str]) -> bytes:
+    """Frames, numbered after `after`, that bring a reader to where the run stands now.
+
+    `run` is a run that no longer moves. Steps whose ids are in `finished` were told to their end before; the others
+    begin anew, which clients understand: an object that is created again replaces what they had of it.
+    """
+    steps = await db.all(_STEPS, {"run_id": run["id"]})
+    messages = await db.all(_MESSAGES, {"run_id": run["id"], "thread_id": run["thread_id"]})
+    by_id = {message["id"]: message for message in messages}
+    events = [event for step in steps if step["id"] not in finished for event in _step(step, by_id, run["dialect"])]
+    events.append((f"thread.run.{run['status']}", run_object(run, run["dialect"])))
+    events.append((DONE, "[DONE]"))
+    term = max(run["term"], after.term)
+    begin = after.sequence if term == after.term else 0
+    numbered = enumerate(events, start=begin + 1)
+    return b"".join(frame(EventId(term, number), name, data) for number, (name, data) in numbered)
+
+
+def deleted(after: EventId) -> bytes:
+    """The end of a stream whose run is gone: the error in both of the forms that clients look for."""
+    problem = {"message": "The run was deleted.", "type": "invalid_request_error", "param": None, "code": None}
+    first, second = EventId(after.term, after.sequence + 1), EventId(after.term, after.sequence + 2)
+    return frame(first, "error", {"error": problem, **problem}) + frame(second, DONE, "[DONE]")
+
+
+def _step(step: Row, messages: Mapping[str, Row], dialect: Any) -> Iterator[Told]:
+    begun = {**step, "status": "in_progress", "ended_at": None, "last_error": None}
+    calls = step["type"] == "tool_calls"
+    if calls:
+        begun["details"] = {"type": "tool_calls", "tool_calls": []}
+    yield "thread.run.step.created", step_object(begun)
+    yield "thread.run.step.in_progress", step_object(begun)
+    yield from _calls(step) if calls else _message(messages.get(_message_id(step)), dialect)
+    if step["status"] != "in_progress":
+        yield f"thread.run.step.{step['status']}", step_object(step)
+
+
+def _message(message: Row | None, dialect: Any) -> Iterator[Told]:
+    if message is None:  # deleted since
+        return
+    begun = {**message, "status": "in_progress", "ended_at": None, "incomplete_reason": None, "content": []}
+    yield "thread.message.created", message_object(begun, dialect)
+    yield "thread.message.in_progress", message_object(begun, dialect)
+    content = [{"index": index, **part} for index, part in enumerate(message["content"])]
+    yield (
+        "thread.message.delta",
+        {"id": message["id"], "object": "thread.message.delta", "delta": {"content": content}},
+    )
+    yield f"thread.message.{message['status']}", message_object(message, dialect)
+
+
+def _calls(step: Row) -> Iterator[Told]:
+    for index, call in enumerate(step["details"]["tool_calls"]):
+        details = {"type": "tool_calls", "tool_calls": [{"index": index, **call}]}
+        yield (
+            "thread.run.step.delta",
+            {"id": step["id"], "object": "thread.run.step.delta", "delta": {"step_details": details}},
+        )
+
+
+def _message_id(step: Row) -> str:
+    return step["details"]["message_creation"]["message_id"]
+
+
+STILL = frozenset(RunStatus) - {RunStatus.QUEUED, RunStatus.IN_PROGRESS}
+"""States in which a run waits for nobody but its client, or for nothing: what there is to tell has happened."""
