@@ -59,6 +59,12 @@ def resumed(services: Services, row: Row, step: Mapping[str, Any], dialect: Dial
     return _rung(services, row, writer, run, stream=stream)
 
 
+def promoted(services: Services, row: Row | None) -> None:
+    """The turn of a run that was waiting for its thread has come."""
+    if row is not None:
+        services.doorbell.ring(row["id"])
+
+
 def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
     """A run was cancelled, or its worker has to be told."""
     run = run_object(row, dialect)
@@ -95,9 +101,11 @@ def _writer(services: Services, row: Row) -> EventWriter:
 def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, stream: bool) -> Response:
     """Subscribe before ringing, so that no event can be missed."""
     run_id, commands = row["id"], writer.take()
-    if not stream or writer.entry is None:
+    reader = services.streams.subscribe(run_id, writer.entry.last) if stream and writer.entry else None
+    if row["waiting"]:  # for its thread: it is rung for when its turn comes
+        services.outbox.send(commands)
+    else:
         services.doorbell.ring(run_id, *commands)
+    if reader is None or writer.entry is None:
         return reply(run, POLL_AFTER)
-    reader = services.streams.subscribe(run_id, writer.entry.last)
-    services.doorbell.ring(run_id, *commands)
     return event_stream(services.streams.follow(reader, writer.entry.frames))

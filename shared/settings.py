@@ -85,6 +85,7 @@ class Settings(BaseSettings):
 
     run_expires_after: Seconds = Field(default=timedelta(seconds=600), description="from creation to `expired`")
     run_max_attempts: int = Field(default=3, ge=1, description="crashes of a worker that one run may cost")
+    project_concurrency: int | None = Field(default=None, ge=1, description="runs of one project held at once")
     lease_duration: Seconds = Field(default=timedelta(seconds=10), description="silence after which a worker is dead")
     worker_concurrency: int = Field(default=1000, ge=1, le=10_000, description="runs that one process holds at once")
     drain_timeout: Seconds = Field(default=timedelta(seconds=25), description="for turns to end after SIGTERM")

@@ -15,8 +15,8 @@ from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
 from shared.queue import RUNS_QUEUE
-from shared.runs import statements, transitions
-from shared.runs.statements import RING_AGAIN
+from shared.runs import commands, statements, transitions
+from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
 from shared.wire.runs import run_object
 from worker.deps import Deps
@@ -57,14 +57,19 @@ async def sweep(deps: Deps) -> None:
     for row in ended:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
         _announce_end(deps, row)
+    for free in await deps.database.all(FREE_THREADS, {"at_most": AT_MOST}):
+        if (following := await commands.promote(deps.database, free["thread_id"])) is not None:
+            deps.doorbell.ring(following["id"])
     unanswered = await deps.outbox.length(RUNS_QUEUE)
+    deps.live.backlog = bool(unanswered)
     if unanswered is not None:
         await ring_again(deps, PATIENCE if unanswered else LOST_AFTER)
 
 
 async def ring_again(deps: Deps, patience: timedelta) -> None:
     """Ring for runs that have been waiting for longer than `patience` since their last ring."""
-    for row in await deps.database.all(RING_AGAIN, {"patience": patience, "at_most": AT_MOST}):
+    params = {"patience": patience, "at_most": AT_MOST, "at_once": deps.settings.project_concurrency}
+    for row in await deps.database.all(RING_AGAIN, params):
         deps.doorbell.ring(row["id"])
 
 

@@ -12,10 +12,11 @@ from shared import ids, table
 from shared.files import commands as files
 from shared.runs import commands as runs
 from shared.runs.rows import Run, RunStep
+from shared.runs.status import TERMINAL
 from shared.threads import commands as threads
 from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import listing
-from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_object, step_object
+from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object, step_object
 from shared.wire.threads import ModifyMetadata
 
 router = APIRouter(route_class=JsonRoute)
@@ -46,6 +47,11 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.database, caller.project_id, body.referred_files())
+    when_busy = body.assistantd.when_busy if body.assistantd else "reject"
+    if when_busy == "cancel_active":
+        cancelled = await runs.make_way(services.database, caller.project_id, thread_id)
+        if cancelled is not None:
+            launch.cancelled(services, cancelled, caller.dialect)
     row = await runs.create(
         services.database,
         caller.project_id,
@@ -54,6 +60,7 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
         body.params(),
         dialect=caller.dialect,
         expires_after=services.settings.run_expires_after,
+        when_busy=when_busy,
     )
     return launch.started(services, row, caller.dialect, stream=bool(body.stream))
 
@@ -68,10 +75,17 @@ async def list_runs(thread_id: ThreadId, caller: TheCaller, services: TheService
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}")
-async def get_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
-    """Retrieve a run; this is what clients poll."""
+async def get_run(
+    thread_id: ThreadId,
+    run_id: RunId,
+    caller: TheCaller,
+    services: TheServices,
+    assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
+) -> Response:
+    """Retrieve a run; this is what clients poll. `assistantd=true` adds what else is known of it."""
     row = await runs.get(services.database, caller.project_id, thread_id, run_id)
-    return reply(run_object(row, caller.dialect), launch.POLL_AFTER)
+    more = {"assistantd": run_facts(row)} if assistantd else {}
+    return reply(run_object(row, caller.dialect) | more, launch.POLL_AFTER)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/events")
@@ -100,6 +114,8 @@ async def modify_run(
 async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
     """Cancel a run: at once if nobody works on it, else its worker is told to stop."""
     row = await runs.cancel(services.database, caller.project_id, thread_id, run_id)
+    if row["status"] in TERMINAL and row["has_next"]:
+        launch.promoted(services, await runs.promote(services.database, thread_id))
     return launch.cancelled(services, row, caller.dialect)
 
 

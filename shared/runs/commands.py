@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
 
@@ -17,6 +17,8 @@ from shared.threads import commands as threads
 from shared.threads.statements import ACTIVE_RUN
 from shared.wire.fields import Dialect
 
+WhenBusy = Literal["reject", "enqueue", "cancel_active"]
+
 
 async def create(
     db: Executor,
@@ -27,14 +29,18 @@ async def create(
     *,
     dialect: Dialect,
     expires_after: timedelta,
+    when_busy: WhenBusy = "reject",
 ) -> Row:
     """Insert a run, and the messages that come with it, on a thread; `params` are those of `wire.runs.CreateRun`.
 
-    Raises NotFound, or InvalidRequest if the thread has an active run [RUN-5].
+    On a thread with an active run [RUN-5] `when_busy` decides: `reject` raises InvalidRequest; `enqueue` lets the new
+    run wait, its messages with it, in the order of creation; `cancel_active` does so too, and cancels the active run.
+    Raises NotFound.
     """
     values = {
         **_creation(project_id, run_id, params, dialect, expires_after),
         "thread_id": thread_id,
+        "enqueue": when_busy != "reject",
     }
     while True:
         try:
@@ -50,6 +56,25 @@ async def create(
             raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
 
 
+async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
+    """Cancel the thread's active run, if it has one; returns it."""
+    active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
+    if active is None:
+        return None
+    try:
+        return await cancel(db, project_id, thread_id, active["id"])
+    except (NotFound, InvalidRequest):  # another project's thread, or a run that has ended meanwhile
+        return None
+
+
+async def promote(db: Executor, thread_id: str) -> Row | None:
+    """Let the next run of a thread begin, if one waits and the thread is free; returns it, to be rung for."""
+    try:
+        return await db.one(statements.PROMOTE, {"thread_id": thread_id})
+    except IntegrityError:  # a new run was quicker; the next one's end, or the sweeper, promotes
+        return None
+
+
 async def create_with_thread(
     db: Executor,
     project_id: str,
@@ -63,7 +88,8 @@ async def create_with_thread(
 
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
-    row = await db.one(statements.CREATE_WITH_THREAD, _creation(project_id, run_id, params, dialect, expires_after))
+    values = {**_creation(project_id, run_id, params, dialect, expires_after), "enqueue": False}
+    row = await db.one(statements.CREATE_WITH_THREAD, values)
     if row is None:
         raise NotFound("assistant", params["assistant_id"])
     return row

@@ -2,12 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, UniqueConstraint, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
 from shared.columns import Instant, Json, JsonList
-from shared.runs.status import ACTIVE, TERMINAL, RunStatus, StepStatus, in_sql
+from shared.runs.status import (
+    ACTIVE,
+    LOCKS_THREAD,
+    TERMINAL,
+    WAITS_FOR_THREAD,
+    WAITS_FOR_WORKER,
+    RunStatus,
+    StepStatus,
+    in_sql,
+)
 
 
 def _counter() -> Any:
@@ -26,7 +35,9 @@ class Run(SQLModel, table=True):
     """One execution of an assistant on a thread, with its own copy of all that it was told.
 
     `term` counts the hands that the run has passed through and fences off earlier ones; `attempts` counts the workers
-    that died holding it; `rung_at` is when a worker was last told of it.
+    that died holding it; `rung_at` is when a worker was last told of it. A run that is `waiting` is queued behind
+    another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `history` tells of
+    every move: at, reason, term, worker.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -43,6 +54,7 @@ class Run(SQLModel, table=True):
     lease_owner: str | None = columns.optional_text()
     lease_expires_at: Instant | None = columns.instant()
     rung_at: Instant | None = columns.instant()
+    waiting: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     cancel_requested_at: Instant | None = columns.instant()
     created_at: Instant = columns.created_at()
     started_at: Instant | None = columns.instant()
@@ -64,6 +76,8 @@ class Run(SQLModel, table=True):
     file_ids: JsonList = columns.json(default="[]")  # v1 alone
     meta: Json = columns.metadata()
 
+    messages_to_come: JsonList = columns.json(default="[]")
+    history: JsonList = columns.json(default="[]")
     usage: Json | None = columns.optional_json()
     required_action: Json | None = columns.optional_json()
     incomplete_details: Json | None = columns.optional_json()
@@ -71,8 +85,10 @@ class Run(SQLModel, table=True):
 
     __table_args__ = (
         Index("runs_listed", "thread_id", "created_at", "id"),
-        Index("runs_one_active", "thread_id", unique=True, postgresql_where=text(f"status IN {in_sql(ACTIVE)}")),
-        Index("runs_queued", "rung_at", postgresql_where=text("status = 'queued'")),
+        Index("runs_one_active", "thread_id", unique=True, postgresql_where=text(LOCKS_THREAD)),
+        Index("runs_waiting", "thread_id", "created_at", "id", postgresql_where=text(WAITS_FOR_THREAD)),
+        Index("runs_queued", "project_id", "created_at", "id", postgresql_where=text(WAITS_FOR_WORKER)),
+        Index("runs_held", "project_id", postgresql_where=text("status = 'in_progress'")),
         Index("runs_leased", "lease_expires_at", postgresql_where=text("status = 'in_progress'")),
         Index("runs_expiring", "expires_at", postgresql_where=text(f"status IN {in_sql(ACTIVE)}")),
         CheckConstraint(f"status IN {in_sql(frozenset(RunStatus))}", name="runs_status"),

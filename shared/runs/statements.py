@@ -13,17 +13,27 @@ from typing import Any, NamedTuple
 from sqlalchemy import TextClause, text
 
 from shared.database import to_json
-from shared.runs.status import ACTIVE, TERMINAL, RunStatus, StepStatus, in_sql
-from shared.runs.transitions import Cancel, Holder, Now, Transition
+from shared.runs.status import (
+    ACTIVE,
+    LOCKS_THREAD,
+    TERMINAL,
+    WAITS_FOR_THREAD,
+    WAITS_FOR_WORKER,
+    RunStatus,
+    StepStatus,
+    in_sql,
+)
+from shared.runs.transitions import Cancel, Holder, Now, Reason, Transition
 from shared.threads.statements import INSERT_THREAD, insert_messages
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
-_INSERT_RUN = f"""
-INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, model, instructions, tools,
-  tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format, truncation_strategy,
-  max_prompt_tokens, max_completion_tokens, file_ids, metadata)
-SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after,
+_INSERT_RUN = """
+INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
+  model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
+  truncation_strategy, max_prompt_tokens, max_completion_tokens, file_ids, metadata)
+SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
+  CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
     CAST(:additional AS text)),
@@ -33,21 +43,25 @@ SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now
   coalesce(CAST(:response_format AS jsonb), assistant.response_format), CAST(:truncation_strategy AS jsonb),
   :max_prompt_tokens, :max_completion_tokens, assistant.file_ids, CAST(:metadata AS jsonb)
 FROM thread, assistant
-WHERE NOT EXISTS (SELECT FROM runs WHERE thread_id = thread.id AND status IN {in_sql(ACTIVE)})
+WHERE :enqueue OR NOT thread.busy
 RETURNING *"""
 
 _ASSISTANT = "SELECT * FROM assistants WHERE id = :assistant_id AND project_id = :project_id"
 
 CREATE = text(f"""
 WITH assistant AS ({_ASSISTANT}),
-  thread AS (SELECT id, project_id FROM threads WHERE id = :thread_id AND project_id = :project_id),
+  thread AS (
+    SELECT id, project_id, EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)}) AS busy
+    FROM threads WHERE id = :thread_id AND project_id = :project_id),
   run AS ({_INSERT_RUN}),
-  added AS ({insert_messages("run", "thread_id")})
+  beginning AS (SELECT * FROM run WHERE NOT waiting),
+  added AS ({insert_messages("beginning", "thread_id")})
 SELECT * FROM run""")
 
 CREATE_WITH_THREAD = text(f"""
 WITH assistant AS ({_ASSISTANT}),
-  thread AS ({INSERT_THREAD.format(project_id="assistant.project_id", source="FROM assistant")}),
+  made AS ({INSERT_THREAD.format(project_id="assistant.project_id", source="FROM assistant")}),
+  thread AS (SELECT id, project_id, false AS busy FROM made),
   run AS ({_INSERT_RUN}),
   added AS ({insert_messages("run", "thread_id")})
 SELECT * FROM run""")
@@ -95,6 +109,8 @@ _SUBMIT = """
     UPDATE run_steps SET status = 'completed', ended_at = now(), details = CAST(:details AS jsonb) FROM moved
     WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
 
+_NEXT = f"EXISTS (SELECT FROM runs WHERE thread_id = moved.thread_id AND {WAITS_FOR_THREAD}) AS has_next"
+
 REQUEST_CANCEL = text("""
 UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now())
 WHERE id = :id AND project_id = :project_id AND status = 'in_progress' RETURNING *""")
@@ -106,12 +122,53 @@ RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
 
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 
+# A project may be limited to so many runs at once.
+_WITHIN_LIMIT = """(
+SELECT count(*) FROM runs AS others WHERE others.project_id = runs.project_id AND others.status = 'in_progress')
+< :at_once"""
+
 # Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
-RING_AGAIN = text("""
+RING_AGAIN = text(f"""
 UPDATE runs SET rung_at = now() WHERE id IN (
-  SELECT id FROM runs WHERE status = 'queued' AND (rung_at IS NULL OR rung_at < now() - :patience)
+  SELECT id FROM runs WHERE {WAITS_FOR_WORKER} AND (rung_at IS NULL OR rung_at < now() - :patience)
+  AND (CAST(:at_once AS int) IS NULL OR {_WITHIN_LIMIT})
   ORDER BY rung_at NULLS FIRST LIMIT :at_most FOR UPDATE SKIP LOCKED)
 RETURNING id""")
+
+
+# The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread.
+PROMOTE = text(f"""
+WITH next AS (
+  UPDATE runs SET waiting = false, rung_at = now() WHERE id = (
+    SELECT id FROM runs WHERE thread_id = :thread_id AND {WAITS_FOR_THREAD} ORDER BY created_at, id
+    LIMIT 1 FOR UPDATE SKIP LOCKED)
+  AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}) RETURNING *),
+  added AS ({insert_messages("next", "thread_id", "next.messages_to_come")})
+SELECT * FROM next""")
+
+FREE_THREADS = text(f"""
+SELECT DISTINCT thread_id FROM runs AS behind WHERE {WAITS_FOR_THREAD}
+AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_THREAD}) LIMIT :at_most""")
+
+NEXT_OF_PROJECT = text(f"""
+SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
+
+# Whose turn it is: of the projects with queued runs (found by leaping from one to the next in the index) the one that
+# holds the fewest, and its oldest run. One row a project is looked at, however many are queued.
+_FAIREST = f"""(
+WITH RECURSIVE projects AS (
+  (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} AND project_id > projects.project_id
+          ORDER BY project_id LIMIT 1)
+  FROM projects WHERE projects.project_id IS NOT NULL),
+candidates AS (
+  SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
+  FROM projects, LATERAL (
+    SELECT id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
+    AND cancel_requested_at IS NULL AND expires_at > now() ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+  ) AS oldest)
+SELECT id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +179,20 @@ class Statement:
     params: Mapping[str, Any]
 
 
-def claim(move: Transition, run_id: str, context_items: int) -> Statement:
-    """Carry out `transitions.claim`; returns the run with `claimed_at`, `context` and `steps` (how many it has)."""
-    return Statement(_claim(_shape(move)), {**_values(move), "id": run_id, "context_items": context_items})
+def claim(move: Transition, run_id: str | None, context_items: int, at_once: int | None) -> Statement:
+    """Carry out `transitions.claim` on this run, or with None on the one whose turn it is, fairly by project.
+
+    `at_once` limits how many runs of a project are held at a time. Returns the run with `claimed_at`, `context` and
+    `steps` (how many it has).
+    """
+    params = {**_values(move), "context_items": context_items}
+    if run_id is None:
+        return Statement(_claim(_shape(move), f"id = {_FAIREST}"), {**params, "at_once": at_once or UNLIMITED})
+    if at_once is None:
+        return Statement(_claim(_shape(move), "id = :id"), {**params, "id": run_id})
+    return Statement(
+        _claim(_shape(move), f"id = :id AND {_WITHIN_LIMIT}"), {**params, "id": run_id, "at_once": at_once}
+    )
 
 
 def settle(
@@ -158,6 +226,8 @@ def sweep(move: Transition, due: str, params: Mapping[str, Any]) -> Statement:
     return Statement(_sweep(_shape(move), due, move.final), {**_values(move), **params, **ending})
 
 
+UNLIMITED = 2**31 - 1
+
 _STEP_ENDS = {
     RunStatus.CANCELLED: StepStatus.CANCELLED,
     RunStatus.EXPIRED: StepStatus.EXPIRED,
@@ -168,7 +238,7 @@ _STEP_ENDS = {
 class _Shape(NamedTuple):
     """What of a transition decides the text of its statement: everything but the values."""
 
-    move: tuple[str, RunStatus, frozenset[RunStatus], Holder, Cancel]
+    move: tuple[Reason, RunStatus, frozenset[RunStatus], Holder, Cancel]
     columns: tuple[tuple[str, str], ...]
 
 
@@ -195,7 +265,8 @@ def _values(move: Transition) -> dict[str, Any]:
     def parameter(value: Any) -> Any:
         return to_json(value) if isinstance(value, dict) else value
 
-    return {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
+    values = {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
+    return {**values, "worker": move.values.get("lease_owner")}
 
 
 def _update(shape: _Shape, which: str) -> str:
@@ -208,6 +279,8 @@ def _sets(shape: _Shape) -> Iterator[str]:
     reason, to, _, holder, _ = shape.move
     yield f"status = '{to}'"
     yield f"reason = '{reason}'"
+    if reason is not Reason.RECORDED:
+        yield _HISTORY.format(reason=reason, next=0 if holder is Holder.WORKER else 1)
     if holder is not Holder.WORKER:
         yield "term = term + 1"
     if holder is Holder.CLAIMANT:
@@ -223,9 +296,13 @@ def _sets(shape: _Shape) -> Iterator[str]:
         yield f"{column} = {expression}"
 
 
+# The worker of a move is the one that holds the run before it; a claim names the one that holds it from now on.
+_HISTORY = """history = history || jsonb_build_array(jsonb_build_object(
+  'at', now(), 'reason', '{reason}', 'term', term + {next}, 'worker', coalesce(lease_owner, CAST(:worker AS text))))"""
+
 _HOLDS = {
     Holder.WORKER: "term = :term",
-    Holder.CLAIMANT: "expires_at > now()",
+    Holder.CLAIMANT: "NOT waiting AND expires_at > now()",
     Holder.ANYONE: "(lease_expires_at IS NULL OR lease_expires_at < now())",
 }
 _CANCELS = {Cancel.YIELDS: "cancel_requested_at IS NULL", Cancel.NEEDED: "cancel_requested_at IS NOT NULL"}
@@ -240,9 +317,9 @@ def _guards(shape: _Shape) -> Iterator[str]:
 
 
 @cache
-def _claim(shape: _Shape) -> TextClause:
+def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
-WITH claimed AS ({_update(shape, "id = :id AND {guards}")})
+WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
 SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context,
   (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps
 FROM claimed""")
@@ -251,7 +328,7 @@ FROM claimed""")
 @cache
 def _settle(shape: _Shape) -> TextClause:
     moved = _update(shape, "id = :id AND {guards}")
-    return text(f"WITH moved AS ({moved}), {_RECORDS} SELECT moved.*, now() AS written_at FROM moved")
+    return text(f"WITH moved AS ({moved}), {_RECORDS} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
 
 
 @cache
@@ -263,11 +340,11 @@ def _submit(shape: _Shape) -> TextClause:
 @cache
 def _cancel(shape: _Shape) -> TextClause:
     which = "id = :id AND project_id = :project_id AND {guards}"
-    return text(f"WITH moved AS ({_update(shape, which)}), {_CLOSE_STEPS} SELECT * FROM moved")
+    return text(f"WITH moved AS ({_update(shape, which)}), {_CLOSE_STEPS} SELECT moved.*, {_NEXT} FROM moved")
 
 
 @cache
 def _sweep(shape: _Shape, due: str, final: bool) -> TextClause:  # noqa: FBT001
     which = f"id IN (SELECT id FROM runs WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"
     closed = f", {_CLOSE_STEPS}" if final else ""
-    return text(f"WITH moved AS ({_update(shape, which)}){closed} SELECT * FROM moved")
+    return text(f"WITH moved AS ({_update(shape, which)}){closed} SELECT moved.*, {_NEXT} FROM moved")

@@ -68,3 +68,13 @@ class MessageStatus(StrEnum):
 def in_sql(statuses: frozenset[RunStatus]) -> str:
     """`statuses` as the right side of SQL's IN."""
     return "(" + ", ".join(f"'{status}'" for status in sorted(statuses)) + ")"
+
+
+LOCKS_THREAD = f"status IN {in_sql(ACTIVE)} AND NOT waiting"
+"""In SQL: the one run that its thread belongs to."""
+
+WAITS_FOR_THREAD = "status = 'queued' AND waiting"
+"""In SQL: runs behind it."""
+
+WAITS_FOR_WORKER = "status = 'queued' AND NOT waiting"
+"""In SQL: runs that could be claimed."""

@@ -5,13 +5,13 @@ from sqlalchemy import text
 from shared.runs.status import ACTIVE, in_sql
 
 
-def insert_messages(source: str, thread_id: str) -> str:
-    """An INSERT of the messages in the parameter `messages` (JSON) for each row of `source`, usually one or none."""
+def insert_messages(source: str, thread_id: str, messages: str = "CAST(:messages AS jsonb)") -> str:
+    """An INSERT of `messages` (JSON; a parameter by default) for each row of `source`, usually one or none."""
     return f"""
 INSERT INTO messages (id, project_id, thread_id, role, content, attachments, file_ids, metadata)
 SELECT new.id, {source}.project_id, {source}.{thread_id}, new.role, new.content, new.attachments,
   new.file_ids, new.metadata
-FROM {source}, jsonb_to_recordset(CAST(:messages AS jsonb))
+FROM {source}, jsonb_to_recordset({messages})
   AS new(id text, role text, content jsonb, attachments jsonb, file_ids jsonb, metadata jsonb)"""
 
 

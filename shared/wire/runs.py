@@ -1,6 +1,7 @@
 """Runs and run steps on the wire."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -87,8 +88,16 @@ class _Run(Body):
         }
 
 
+class RunExtension(Body):
+    """What a run can be told beyond the original."""
+
+    when_busy: Literal["reject", "enqueue", "cancel_active"] = "reject"
+
+
 class CreateRun(_Run):
     """POST /threads/{thread_id}/runs."""
+
+    assistantd: RunExtension | None = None
 
     additional_instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
     additional_messages: Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE)] | None = None
@@ -182,6 +191,21 @@ def run_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
     if dialect == "v1":
         shown["file_ids"] = row["file_ids"]
     return shown
+
+
+def run_facts(row: Mapping[str, Any]) -> Object:
+    """What else is known of a run, for whoever asks why it is as it is: ours, beyond the original."""
+    history = [{**move, "at": seconds(datetime.fromisoformat(move["at"]))} for move in row["history"]]
+    return {
+        "reason": row["reason"],
+        "waiting_for_thread": row["waiting"],
+        "attempts": row["attempts"],
+        "term": row["term"],
+        "worker": row["lease_owner"],
+        "lease_expires_at": seconds(row["lease_expires_at"]),
+        "cancel_requested_at": seconds(row["cancel_requested_at"]),
+        "history": history,
+    }
 
 
 def required_action(stored: Mapping[str, Any] | None) -> Object | None:

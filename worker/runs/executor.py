@@ -14,7 +14,8 @@ import structlog
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
-from shared.runs import statements, transitions
+from shared.runs import commands, statements, transitions
+from shared.runs.statements import NEXT_OF_PROJECT
 from shared.runs.status import RunStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.runs import run_object
@@ -36,11 +37,14 @@ class PassedOn(Exception):
 
 
 async def execute(run_id: str, deps: Deps) -> None:
-    """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone."""
+    """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone; with a backlog the
+    slot goes to whose turn it is.
+    """
     sent = time.monotonic()
     claimed = await _claim(run_id, deps)
     if claimed is None:
         return
+    run_id = claimed["id"]
     structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
     with deps.live.holding(run_id, claimed["term"], sent) as held:
         attempt = Attempt(deps, claimed, held)
@@ -95,6 +99,7 @@ class Attempt:
             self._announce(row)
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
+        await _make_room(self.deps, row)
 
     async def record_message(self) -> None:
         """Write the turn's message before the calls that follow it. Raises PassedOn."""
@@ -128,8 +133,18 @@ class Attempt:
 
 async def _claim(run_id: str, deps: Deps) -> Row | None:
     move = transitions.claim(deps.owner, deps.settings.lease_duration)
-    claim = statements.claim(move, run_id, context.MAX_ITEMS)
+    rung = None if deps.live.backlog else run_id
+    claim = statements.claim(move, rung, context.MAX_ITEMS, deps.settings.project_concurrency)
     return await deps.database.one(claim.sql, claim.params)
+
+
+async def _make_room(deps: Deps, run: Row) -> None:
+    """A run has ended: ring for those that could not begin because of it."""
+    if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
+        deps.doorbell.ring(following["id"])
+    if deps.settings.project_concurrency is not None:
+        for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
+            deps.doorbell.ring(queued["id"])
 
 
 async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:

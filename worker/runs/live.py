@@ -34,12 +34,15 @@ class Held:
 
 
 class Live:
-    """What the heartbeat renews. `draining` asks coroutines to stop at the next step boundary."""
+    """What the heartbeat renews. `draining` asks coroutines to stop at the next step boundary; `backlog` says
+    that more runs are queued than workers take, so that a free slot goes to whose turn it is and not to who rang.
+    """
 
     def __init__(self, lease: timedelta) -> None:
         self._lease_s = lease.total_seconds()
         self._held: dict[str, Held] = {}
         self.draining = False
+        self.backlog = False
 
     @contextmanager
     def holding(self, run_id: str, term: int, claim_sent: float) -> Generator[Held]:

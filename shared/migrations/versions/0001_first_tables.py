@@ -144,6 +144,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waiting", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
@@ -179,6 +180,15 @@ def upgrade() -> None:
         sa.Column(
             "metadata", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
+        sa.Column(
+            "messages_to_come",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "history", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'::jsonb"), nullable=False
+        ),
         sa.Column("usage", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("required_action", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("incomplete_details", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
@@ -206,6 +216,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('in_progress', 'queued', 'requires_action')"),
     )
     op.create_index(
+        "runs_held", "runs", ["project_id"], unique=False, postgresql_where=sa.text("status = 'in_progress'")
+    )
+    op.create_index(
         "runs_leased", "runs", ["lease_expires_at"], unique=False, postgresql_where=sa.text("status = 'in_progress'")
     )
     op.create_index("runs_listed", "runs", ["thread_id", "created_at", "id"], unique=False)
@@ -214,9 +227,22 @@ def upgrade() -> None:
         "runs",
         ["thread_id"],
         unique=True,
-        postgresql_where=sa.text("status IN ('in_progress', 'queued', 'requires_action')"),
+        postgresql_where=sa.text("status IN ('in_progress', 'queued', 'requires_action') AND NOT waiting"),
     )
-    op.create_index("runs_queued", "runs", ["rung_at"], unique=False, postgresql_where=sa.text("status = 'queued'"))
+    op.create_index(
+        "runs_queued",
+        "runs",
+        ["project_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'queued' AND NOT waiting"),
+    )
+    op.create_index(
+        "runs_waiting",
+        "runs",
+        ["thread_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'queued' AND waiting"),
+    )
     op.create_table(
         "run_steps",
         sa.Column("id", sa.Text(collation="C"), nullable=False),
@@ -261,14 +287,16 @@ def downgrade() -> None:
     op.drop_index("run_steps_of_thread", table_name="run_steps", postgresql_where=sa.text("type = 'tool_calls'"))
     op.drop_index("run_steps_listed", table_name="run_steps")
     op.drop_table("run_steps")
-    op.drop_index("runs_queued", table_name="runs", postgresql_where=sa.text("status = 'queued'"))
+    op.drop_index("runs_waiting", table_name="runs", postgresql_where=sa.text("status = 'queued' AND waiting"))
+    op.drop_index("runs_queued", table_name="runs", postgresql_where=sa.text("status = 'queued' AND NOT waiting"))
     op.drop_index(
         "runs_one_active",
         table_name="runs",
-        postgresql_where=sa.text("status IN ('in_progress', 'queued', 'requires_action')"),
+        postgresql_where=sa.text("status IN ('in_progress', 'queued', 'requires_action') AND NOT waiting"),
     )
     op.drop_index("runs_listed", table_name="runs")
     op.drop_index("runs_leased", table_name="runs", postgresql_where=sa.text("status = 'in_progress'"))
+    op.drop_index("runs_held", table_name="runs", postgresql_where=sa.text("status = 'in_progress'"))
     op.drop_index(
         "runs_expiring",
         table_name="runs",
