@@ -1,5 +1,7 @@
 """Which models there are: the configured aliases, and what the upstream endpoint lists."""
 
+import asyncio
+import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ class Catalog:
         self._aliases = settings.model_aliases
         self._endpoint = settings.upstream
         self._client: AsyncOpenAI | None = None
+        self._asking = asyncio.Lock()
         self._upstream: dict[str, dict[str, Any]] = {}
         self._asked_at = -REMEMBERED_FOR_S
 
@@ -45,20 +48,24 @@ class Catalog:
             await self._client.close()
 
     async def _listed(self, at_most_s: float = REMEMBERED_FOR_S) -> dict[str, dict[str, Any]]:
-        if self._endpoint is not None and time.monotonic() >= self._asked_at + at_most_s:
-            from openai import AsyncOpenAI, OpenAIError  # noqa: PLC0415 # a third of the process's start, rarely used
-
-            if self._client is None:
-                base_url, key = self._endpoint
-                self._client = AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
-            try:
-                page = await self._client.models.list()
-            except OpenAIError as error:
-                log.warning("catalog.upstream_away", error=type(error).__name__)
-            else:
-                self._upstream = {m.id: _model(m.id, m.created, m.owned_by) for m in page.data or []}
+        async with self._asking:  # one asks, the others wait for its answer
+            if self._endpoint is not None and time.monotonic() >= self._asked_at + at_most_s:
+                try:
+                    self._upstream = await self._ask(self._endpoint)
+                except Exception as error:  # noqa: BLE001 # whatever the endpoint sends must not cost us our own list
+                    log.warning("catalog.upstream_away", error=type(error).__name__)
                 self._asked_at = time.monotonic()
         return self._upstream
+
+    async def _ask(self, endpoint: tuple[str, str]) -> dict[str, dict[str, Any]]:
+        """The endpoint's own list. Raises the client's errors, and others for answers of odd shapes."""
+        client = self._client
+        if client is None:
+            openai = await asyncio.to_thread(importlib.import_module, "openai")  # half a second, rarely needed
+            base_url, key = endpoint
+            client = self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
+        page: Any = await client.models.list()
+        return {model.id: _model(model.id, model.created, model.owned_by) for model in page.data or []}
 
 
 def _model(name: str, created: int | None = None, owned_by: str | None = None) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AssistantdError)
     async def _domain(_: Request, error: AssistantdError) -> Response:
-        return answer(STATUS[type(error)], envelope(error.message, param=error.param, code=error.code))
+        return answer(_status(error), envelope(error.message, param=error.param, code=error.code))
 
     @app.exception_handler(Unauthorized)
     async def _unauthorized(_: Request, error: Unauthorized) -> Response:
@@ -71,10 +71,15 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(InterfaceError)
     @app.exception_handler(PoolTimeout)
     async def _database_away(request: Request, error: Exception) -> Response:
-        log.error("database.away", path=request.url.path, error=type(error).__name__)
-        message = "The server's database can't be reached at the moment. Please try again."
+        state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        log.error("database.away", path=request.url.path, error=type(error).__name__, sqlstate=state)
+        message = "The server's database can't carry the request out at the moment. Please try again."
         headers = {"retry-after": str(RETRY_AFTER_S)}
         return answer(UNAVAILABLE, envelope(message, kind="server_error", code="database_unavailable"), headers)
+
+
+def _status(error: AssistantdError) -> int:
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
 
 
 def _unstorable_because(error: DataError) -> str:

@@ -1,4 +1,4 @@
-"""How bodies are read: strict JSON, by orjson."""
+"""How bodies are read: with a key, as strict JSON, by orjson."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,13 +15,15 @@ class _Request(Request):
 
 
 class JsonRoute(APIRoute):
-    """A route whose handler gets its body from `_Request`."""
+    """A route for callers with a key, whose handler gets its body from `_Request`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler around our request."""
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
+            # Before the body is read: whoever has no key can't make us parse or spool anything.
+            await request.app.state.services.keys.project_of(request.headers.get("authorization"))
             return await handle(_Request(request.scope, request.receive))
 
         return handle_json

@@ -83,13 +83,15 @@ def joined(services: Services, row: Row, last_event_id: str | None) -> Response:
     try:
         after = EventId.parse(last_event_id) if last_event_id else BEGINNING
     except ValueError:
+        after = None
+    if after is None or after.term > row["term"]:
         message = f"Invalid 'Last-Event-ID': '{last_event_id}'. Expected the id of an event of this run."
-        raise InvalidRequest(message, param="Last-Event-ID") from None
+        raise InvalidRequest(message, param="Last-Event-ID")
     reader = services.streams.subscribe(row["id"], after)
-    reader.fall_behind()
     if row["status"] in STILL:
         reader.stop_with(row)
-        reader.stop_with(row)
+    else:
+        reader.fall_behind()
     return event_stream(services.streams.follow(reader))
 
 

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 API_VERSION = "2020-10-01"  # what OpenAI sends as openai-version
 MULTIPART_SLACK = 1024 * 1024  # bytes of boundaries and other fields around an uploaded file
 TOO_LARGE = 413
+UPLOAD = "/v1/files"
 
 
 class RequestContext:
@@ -58,7 +59,7 @@ class RequestContext:
 
 def _limited(scope: "Scope", receive: "Receive") -> "Receive":
     """Count what comes in: a body beyond its limit is refused while it arrives, whatever its headers said."""
-    upload = scope["path"].rstrip("/").endswith("/files")
+    upload = scope["path"] == UPLOAD
     left = limits.FILE_BYTES + MULTIPART_SLACK if upload else limits.BODY_BYTES
 
     async def counted() -> "Message":

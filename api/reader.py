@@ -25,6 +25,7 @@ class Reader:
         self.last_news = time.monotonic()
         self._seen_still = False
         self._hole = False
+        self._read = False
         self._entries: list[Entry] = []
         self._wake = asyncio.Event()
 
@@ -42,14 +43,18 @@ class Reader:
         self.behind = True
         self._notice()
 
-    def stop_with(self, row: Row | None) -> None:
+    def seen_still(self, row: Row | None) -> None:
         """The run stands still, as this row says, or is gone. Believed at the second sight: the first may be ahead of
         the last events, which are still on their way.
         """
         if self._seen_still:
-            self.row, self.told_to_stop = row, True
-            self.fall_behind()
+            self.stop_with(row)
         self._seen_still = True
+
+    def stop_with(self, row: Row | None) -> None:
+        """Tell what there is to tell, from the log or else from rows, and end."""
+        self.row, self.told_to_stop = row, True
+        self.fall_behind()
 
     async def news(self, patience_s: float) -> bool:
         """Wait for something to look at; False if there was nothing for so long."""
@@ -64,11 +69,13 @@ class Reader:
     def caught_up(self, entries: Sequence[Entry]) -> None:
         """What the log had after `after`; whatever was published meanwhile follows it."""
         self.behind = False
+        self._read = bool(entries)
         self._entries = [*entries, *self._entries]
 
     def take(self) -> bytes:
-        """Frames to send now. Repeats are dropped, so is what a worker published after it lost its lease; where events
-        are missing nothing more is told but the rows, once the run stands still.
+        """Frames to send now. Repeats are dropped, so is what a worker published after it lost its lease. Where events
+        are missing the log is asked for them; if it hasn't got them either, nothing more is told but the rows, once the
+        run stands still.
         """
         frames: list[bytes] = []
         entries, self._entries = self._entries, []
@@ -77,14 +84,22 @@ class Reader:
                 continue
             first = entry.first
             if first > self.after and not self._follows(first):
-                self._hole = True
+                self._miss(entry)
                 continue
             if self.done:  # the run went on after it had waited for its client
                 frames[-1] = frames[-1][: frames[-1].rindex(b"id: ")]
             frames.append(entry.since(self.after))
-            self.after, self.done = entry.last, entry.ends
+            self.after, self.done, self._read = entry.last, entry.ends, False
             self.finished.update(entry.finished_steps())
         return b"".join(frames)
+
+    def _miss(self, entry: Entry) -> None:
+        """There is a hole before this entry."""
+        if self._read:
+            self._hole = True
+        else:
+            self._entries.append(entry)
+            self.fall_behind()
 
     def _follows(self, first: EventId) -> bool:
         """Within a term events are numbered from 1; a new term begins anew."""

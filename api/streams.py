@@ -19,7 +19,7 @@ from shared.database import Database
 from shared.events import log as event_log
 from shared.events import replay
 from shared.events.types import Entry, EventId
-from shared.redis import connect
+from shared.redis import connect, published
 from shared.runs.statements import BY_IDS
 
 if TYPE_CHECKING:
@@ -72,16 +72,24 @@ class Streams:
                     reader.caught_up(await self._read_log(reader))
                 if frames := reader.take():
                     yield frames
-                if not reader.done and reader.told_to_stop:
-                    yield await self._from_rows(reader)
-                    return
+                if not reader.done and not reader.behind and reader.told_to_stop:
+                    if ending := await self._from_rows(reader):
+                        yield ending
+                        return
+                    reader.fall_behind()
         finally:
             self._forget(reader)
 
     async def _from_rows(self, reader: Reader) -> bytes:
+        """The end, as the rows tell it; nothing while they can't be read."""
         if reader.row is None:
             return replay.deleted(reader.after)
-        return await replay.from_rows(self._database, reader.row, reader.after, reader.finished)
+        try:
+            return await replay.from_rows(self._database, reader.row, reader.after, reader.finished)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("streams.rows_unreadable", run_id=reader.run_id, error=type(error).__name__)
+            await asyncio.sleep(LOOK_EVERY_S)
+            return b""
 
     async def _read_log(self, reader: Reader) -> list[Entry]:
         try:
@@ -110,7 +118,7 @@ class Streams:
         try:
             async with client.pubsub() as channels:
                 await channels.psubscribe(f"{event_log.CHANNELS}*")
-                async for message in channels.listen():
+                async for message in published(channels):
                     if message["type"] == "psubscribe":  # also after each reconnection: something may have been missed
                         for reader in self._all():
                             reader.fall_behind()
@@ -149,7 +157,7 @@ class Streams:
                 continue
             row = found.get(reader.run_id)
             if row is None or row["status"] in replay.STILL:
-                reader.stop_with(row)
+                reader.seen_still(row)
 
     def _all(self) -> list[Reader]:
         return [reader for readers in self._readers.values() for reader in readers]

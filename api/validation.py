@@ -50,8 +50,12 @@ def describe(error: RequestValidationError) -> Problem:
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "it is not valid JSON")
         return Problem(f"We could not parse the JSON body of your request: {reason}.", None, None)
+    if unknown := first.get("ctx", {}).get("unknown"):
+        where.append(unknown)
     if place == "body" and not where:
-        return Problem("The body of your request has to be a JSON object.", None, None)
+        ours = first["type"] in {"invalid_value", "string_above_max_length"}
+        message = first["msg"] if ours else "The body of your request has to be a JSON object."
+        return Problem(message, None, first["type"] if ours else None)
     return _problem(first, _spell(where, body))
 
 

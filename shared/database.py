@@ -63,6 +63,7 @@ class Database:
             "pool_size": pool_size,
             "max_overflow": 0,
             "pool_timeout": 30,
+            "hide_parameters": True,  # they are content, and errors are logged
             "json_serializer": to_json,
             "json_deserializer": orjson.loads,
         }

@@ -23,7 +23,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_CHARACTERS = 9  # microseconds until the year 2398
 _RANDOM_CHARACTERS = 15
-_ID = re.compile(rf"[a-z]+[_-][0-9A-Za-z]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
+_SUFFIX = re.compile(rf"[0-9A-Za-z]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
 
 
 def prefix(kind: Kind) -> str:
@@ -43,9 +43,9 @@ def derive(kind: Kind, at: datetime, order: int, *parts: object) -> str:
     return prefix(kind) + _base62(ticks, _TIME_CHARACTERS) + _base62(int.from_bytes(digest, "big"), _RANDOM_CHARACTERS)
 
 
-def is_well_formed(text: str) -> bool:
+def is_well_formed(text: str, kind: Kind) -> bool:
     """Could this be an id of ours? Then it sorts where the object stood, even if that is gone."""
-    return _ID.fullmatch(text) is not None
+    return text.startswith(prefix(kind)) and _SUFFIX.fullmatch(text.removeprefix(prefix(kind))) is not None
 
 
 def _base62(number: int, characters: int) -> str:

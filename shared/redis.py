@@ -6,25 +6,56 @@ event, and both can be lost without losing a fact (the sweeper rings again, a re
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import redis.asyncio
 import structlog
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
 Command = tuple[str | bytes | int, ...]
 
-MAX_PENDING = 20_000  # commands kept while a pipeline is in flight; beyond it the newest are dropped
+MAX_PENDING_BYTES = 64 * 1024 * 1024  # kept while a pipeline is in flight; beyond it the newest are dropped
+PING_EVERY_S = 5.0
+DEAD_AFTER_S = 15.0
+LENGTH_WITHIN_S = 0.5
+
+_STALE = "equal or smaller"  # how Redis refuses the entry of a worker that lost its lease
 
 
 def connect(url: str, **options: Any) -> "redis.asyncio.Redis":
     """A client with the timeouts that we want everywhere: a frozen Redis is noticed within seconds."""
     return redis.asyncio.Redis.from_url(
-        url, socket_keepalive=True, socket_connect_timeout=3, health_check_interval=10, **options
+        url,
+        socket_keepalive=True,
+        socket_connect_timeout=3,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 0),  # each of our callers knows better what to do next
+        **options,
     )
+
+
+async def published(channels: PubSub) -> AsyncGenerator[dict[str, Any]]:
+    """What is published, and confirmations of subscriptions. Raises RedisError when the connection is gone, also where
+    nothing says so: a connection that does not even answer a ping is dead.
+    """
+    silent_s = 0.0
+    while silent_s < DEAD_AFTER_S:
+        message = await channels.get_message(timeout=PING_EVERY_S)
+        if message is None:
+            silent_s += PING_EVERY_S
+            await channels.ping()
+            continue
+        silent_s = 0.0
+        if message["type"] != "pong":
+            yield message
+    raise ConnectionLost("the subscription does not answer")
 
 
 class Outbox:
@@ -33,23 +64,27 @@ class Outbox:
     def __init__(self, url: str) -> None:
         self._redis = connect(url, socket_timeout=10, max_connections=4)
         self._pending: list[Command] = []
+        self._pending_bytes = 0
         self._sender: asyncio.Task[None] | None = None
         self._down = False
 
     def send(self, commands: Sequence[Command]) -> None:
         """Queue `commands` and return at once. Call it from the event loop's thread."""
-        if len(self._pending) >= MAX_PENDING:
-            self._say_down("too many commands are waiting")
+        size = sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
+        if self._pending_bytes + size > MAX_PENDING_BYTES:
+            self._say_down("too much is waiting to be sent")
             return
+        self._pending_bytes += size
         self._pending.extend(commands)
         if self._sender is None:
             # of no request's context: its logs would bear the ids of whoever happened to wake it
             self._sender = asyncio.create_task(self._send_all(), context=contextvars.Context())
 
     async def length(self, key: str) -> int | None:
-        """How many elements a list has; None while Redis is away."""
+        """How many elements a list has; None while Redis is away, or too slow to wait for."""
         try:
-            reply: Any = await self._redis.execute_command("LLEN", key)
+            async with asyncio.timeout(LENGTH_WITHIN_S):
+                reply: Any = await self._redis.execute_command("LLEN", key)
         except (RedisError, OSError):
             return None
         return int(reply)
@@ -67,7 +102,7 @@ class Outbox:
     async def _send_all(self) -> None:
         try:
             while self._pending:
-                batch, self._pending = self._pending, []
+                batch, self._pending, self._pending_bytes = self._pending, [], 0
                 await self._send(batch)
         finally:
             self._sender = None
@@ -94,8 +129,10 @@ class Outbox:
         pipeline = self._redis.pipeline(transaction=False)
         for command in batch:
             pipeline.execute_command(*command)
-        # Single refusals are expected: Redis rejects the XADD of a worker that lost its lease (its id is lower).
-        await pipeline.execute(raise_on_error=False)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and _STALE not in str(reply):
+                raise reply
 
     def _say_down(self, reason: str) -> None:
         if not self._down:

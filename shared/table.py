@@ -14,9 +14,19 @@ from sqlmodel import SQLModel
 
 from shared.database import Executor, Row
 from shared.errors import InvalidRequest
-from shared.ids import is_well_formed
+from shared.ids import Kind, is_well_formed
 
 Keys = Mapping[str, Any]
+
+KINDS: dict[str, Kind] = {
+    "assistants": "asst",
+    "threads": "thread",
+    "messages": "msg",
+    "runs": "run",
+    "run_steps": "step",
+    "files": "file",
+}
+"""By which prefix the ids of a listed table are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +95,14 @@ async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> L
 
 
 async def _gone(db: Executor, model: type[SQLModel], keys: Keys, cursors: Mapping[str, str]) -> tuple[str, ...]:
-    """Which of the cursors name rows that were deleted. Raises InvalidRequest for those that name none of this list."""
+    """Which of the cursors name no row of this list (any more); what another list or project has is not told apart.
+    Raises InvalidRequest for those that can't be ids of this kind at all.
+    """
     gone: list[str] = []
     for param, cursor in cursors.items():
         if await get(db, model, {**keys, "id": cursor}) is not None:
             continue
-        if not is_well_formed(cursor) or await get(db, model, {"id": cursor}) is not None:
+        if not is_well_formed(cursor, KINDS[_table(model).name]):
             raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
         gone.append(param)
     return tuple(gone)
@@ -109,7 +121,7 @@ def _select_page(
     conditions = [_where(keys)]
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
-        place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor}"
+        place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor} AND {_where(keys)}"
         conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"(created_at, id) {sign} ({place})")
     walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
     return text(

@@ -52,7 +52,6 @@ def create_app(settings: Settings) -> Celery:
 
     @worker_process_init.connect(weak=False)
     def _start(sender: TaskPool, **_: Any) -> None:
-        sender.drain_hooks.append(services.drain)
         sender.close_hooks.append(services.close)
         services.start_on(sender.loop)
 

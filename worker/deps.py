@@ -18,6 +18,7 @@ class Deps:
     settings: Settings
     owner: str
     database: Database
+    vital: Database  # a connection or two of their own for heartbeat and sweeper, however busy the others are
     outbox: Outbox
     doorbell: Doorbell
     model: ModelClient

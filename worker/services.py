@@ -46,6 +46,7 @@ class WorkerServices:
             settings=settings,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
             database=Database(settings.database_url, settings.database_pool),
+            vital=Database(settings.database_url, pool_size=2),
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
@@ -65,10 +66,6 @@ class WorkerServices:
             log.critical("worker.could_not_start", exc_info=True)
             os._exit(os.EX_SOFTWARE)
 
-    def drain(self) -> None:
-        """The process is leaving."""
-        self.deps.live.draining = True
-
     async def close(self) -> None:
         """End the duties and close everything, the outbox after its last event."""
         for task in self._tasks:
@@ -76,6 +73,7 @@ class WorkerServices:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deps.model.close()
         await self.deps.outbox.close()
+        await self.deps.vital.close()
         await self.deps.database.close()
 
 

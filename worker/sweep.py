@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
+from shared.files import commands as files
 from shared.queue import RUNS_QUEUE
 from shared.runs import commands, statements, transitions
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
@@ -24,8 +25,7 @@ from worker.deps import Deps
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
-LOST_AFTER = timedelta(seconds=2)  # with no doorbell left in Redis, whoever still waits was not rung for
-PATIENCE = timedelta(seconds=30)  # with others left, a run's own is probably among them
+LOST_AFTER = timedelta(seconds=2)
 AT_MOST = 500  # rows of one statement
 
 
@@ -46,7 +46,7 @@ async def sweep(deps: Deps) -> None:
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         deps.doorbell.ring(row["id"])
     gave_up = transitions.give_up(
-        f"The workers that executed this run died {deps.settings.run_max_attempts} times in a row. "
+        f"The workers that executed this run died {deps.settings.run_max_attempts} times. "
         "The run is not tried again; the workers' logs say what happened to them."
     )
     ended = [
@@ -56,29 +56,43 @@ async def sweep(deps: Deps) -> None:
     ]
     for row in ended:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
-        _announce_end(deps, row)
-    for free in await deps.database.all(FREE_THREADS, {"at_most": AT_MOST}):
-        if (following := await commands.promote(deps.database, free["thread_id"])) is not None:
+        announce_end(deps, row)
+    for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
+        if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             deps.doorbell.ring(following["id"])
+    await _forget_files(deps)
     unanswered = await deps.outbox.length(RUNS_QUEUE)
     deps.live.backlog = bool(unanswered)
     if unanswered is not None:
-        await ring_again(deps, PATIENCE if unanswered else LOST_AFTER)
+        await ring_again(deps, LOST_AFTER, unanswered)
 
 
-async def ring_again(deps: Deps, patience: timedelta) -> None:
-    """Ring for runs that have been waiting for longer than `patience` since their last ring."""
-    params = {"patience": patience, "at_most": AT_MOST, "at_once": deps.settings.project_concurrency}
-    for row in await deps.database.all(RING_AGAIN, params):
+async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> None:
+    """Ring for runs that have been waiting for longer than `patience` since their last ring, oldest ring first: for as
+    many as there are more of than doorbells that lie `unanswered` in Redis. The others have been rung for.
+    """
+    params = {
+        "patience": patience,
+        "at_most": AT_MOST,
+        "unanswered": unanswered,
+        "at_once": deps.settings.project_concurrency,
+    }
+    for row in await deps.vital.all(RING_AGAIN, params):
         deps.doorbell.ring(row["id"])
+
+
+async def _forget_files(deps: Deps) -> None:
+    if count := await files.delete_expired(deps.vital, deps.store, AT_MOST):
+        log.info("sweep.files_expired", files=count)
 
 
 async def _move(deps: Deps, move: Transition, due: str, params: dict[str, int]) -> Sequence[Row]:
     statement = statements.sweep(move, due, {**params, "at_most": AT_MOST})
-    return await deps.database.all(statement.sql, statement.params)
+    return await deps.vital.all(statement.sql, statement.params)
 
 
-def _announce_end(deps: Deps, row: Row) -> None:
+def announce_end(deps: Deps, row: Row) -> None:
+    """Tell that a run has ended, for whoever moved it without holding it."""
     keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
     writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keep)
     writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))

@@ -3,6 +3,7 @@
 import mimetypes
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -13,10 +14,10 @@ from starlette.responses import StreamingResponse
 from api.dependencies import FileId, TheCaller, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
-from shared.errors import InvalidRequest, TooLarge
+from shared.errors import InvalidRequest, NotFound, TooLarge
 from shared.files import commands as files
 from shared.files.rows import File
-from shared.files.storage import CHUNK
+from shared.files.storage import CHUNK, BlobStore
 from shared.table import Page
 from shared.wire import limits
 from shared.wire.files import file_object
@@ -40,13 +41,11 @@ async def upload_file(
     """Upload a file; it goes to the blob store in pieces."""
     if (anchor is None) != (seconds is None):
         raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
-    if not file.filename or len(file.filename) > limits.FILENAME:
-        raise InvalidRequest(f"A file needs a name of 1 to {limits.FILENAME} characters.", param="file")
     row = await files.upload(
         services.database,
         services.store,
         caller.project_id,
-        filename=file.filename,
+        filename=_name(file),
         purpose=purpose,
         chunks=_chunks(file),
         expires_after=None if seconds is None else timedelta(seconds=seconds),
@@ -90,8 +89,38 @@ async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServ
         "content-disposition": f"attachment; filename*=UTF-8''{quote(row['filename'])}",
         "x-content-type-options": "nosniff",
     }
-    kind = mimetypes.guess_type(row["filename"])[0] or "application/octet-stream"
-    return StreamingResponse(services.store.open(file_id), media_type=kind, headers=headers)
+    return StreamingResponse(await _opened(services.store, file_id), media_type=_kind(row["filename"]), headers=headers)
+
+
+def _name(file: UploadFile) -> str:
+    """A name that can be stored and sent back. Raises InvalidRequest."""
+    name = file.filename or ""
+    storable = "\0" not in name and name == name.encode(errors="replace").decode()
+    if not storable or not 0 < len(name) <= limits.FILENAME:
+        raise InvalidRequest(f"A file needs a name of 1 to {limits.FILENAME} characters of Unicode.", param="file")
+    return name
+
+
+def _kind(filename: str) -> str:
+    """By the name's last part alone: the whole of it could be read as a URL."""
+    suffix = PurePosixPath(filename).suffix
+    return (mimetypes.guess_type(f"file{suffix}")[0] if suffix.isascii() else None) or "application/octet-stream"
+
+
+async def _opened(store: BlobStore, file_id: str) -> AsyncIterator[bytes]:
+    """The bytes, once it is known that they are there. Raises NotFound."""
+    chunks = store.open(file_id)
+    try:
+        first = await anext(chunks, b"")
+    except FileNotFoundError:
+        raise NotFound("file", file_id) from None
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_it()
 
 
 async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:

@@ -23,7 +23,8 @@ class EventWriter:
         self._run_id = run_id
         self._term = term
         self._sequence = after
-        self._keep: timedelta | None = keep
+        self._keep = keep
+        self._begun = False
         self._frames: list[bytes] = []
         self._ends = False
         self._message_id: str | None = None
@@ -70,9 +71,10 @@ class EventWriter:
         if not self._frames:
             return []
         entry = self.entry = Entry(EventId(self._term, self._sequence), self._ends, b"".join(self._frames))
-        commands = log.append(self._run_id, entry, keep=self._keep)
-        self._frames, self._keep = [], None
-        return commands
+        # A time to live with the first entry, and with the last in case the log was lost in between.
+        keep = self._keep if self._ends or not self._begun else None
+        self._frames, self._begun = [], True
+        return log.append(self._run_id, entry, keep=keep)
 
     def _add(self, event: str, data: Object | str) -> None:
         self._sequence += 1

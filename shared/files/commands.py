@@ -15,6 +15,12 @@ _INSERT = text("""
 INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
 VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
 
+_DELETE_EXPIRED = text("""
+DELETE FROM files WHERE id IN (
+  SELECT id FROM files WHERE expires_at < now() LIMIT :at_most FOR UPDATE SKIP LOCKED) RETURNING id""")
+
+_FACTS = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND project_id = :project_id")
+
 _MISSING = text("""
 SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
 LEFT JOIN files ON files.id = wanted.id AND project_id = :project_id WHERE files.id IS NULL LIMIT 1""")
@@ -30,11 +36,15 @@ async def upload(
     chunks: AsyncIterable[bytes],
     expires_after: timedelta | None = None,
 ) -> Row:
-    """Store the bytes, then the row. A crash between leaves bytes that nobody refers to."""
+    """Store the bytes, then the row. Only a crash between leaves bytes that nobody refers to."""
     file_id = ids.new("file")
     stored = await store.put(file_id, chunks)
     params = {"bytes": stored.bytes, "sha256": stored.sha256, "filename": filename, "purpose": purpose}
-    row = await db.one(_INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after})
+    try:
+        row = await db.one(_INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after})
+    except BaseException:
+        await store.delete(file_id)
+        raise
     if row is None:
         raise LookupError("INSERT INTO files returned no row")
     return row
@@ -53,6 +63,19 @@ async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) 
     if not await table.remove(db, File, {"id": file_id, "project_id": project_id}):
         raise NotFound("file", file_id)
     await store.delete(file_id)
+
+
+async def delete_expired(db: Executor, store: BlobStore, at_most: int) -> int:
+    """Forget files whose time has come; returns how many."""
+    rows = await db.all(_DELETE_EXPIRED, {"at_most": at_most})
+    for row in rows:
+        await store.delete(row["id"])
+    return len(rows)
+
+
+async def images(db: Executor, project_id: str, file_ids: Sequence[str]) -> Sequence[Row]:
+    """id, filename and bytes of those of the files that are there."""
+    return await db.all(_FACTS, {"ids": list(file_ids), "project_id": project_id})
 
 
 async def require(db: Executor, project_id: str, file_ids: Sequence[str]) -> None:

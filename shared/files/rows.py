@@ -1,6 +1,6 @@
 """Files: the facts about them. Their bytes are in the blob store under the file's id."""
 
-from sqlalchemy import BigInteger, Column, Index
+from sqlalchemy import BigInteger, Column, Index, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -22,4 +22,7 @@ class File(SQLModel, table=True):
     bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
     sha256: str = columns.required_text()
 
-    __table_args__ = (Index("files_listed", "project_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("files_listed", "project_id", "created_at", "id"),
+        Index("files_expiring", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    )

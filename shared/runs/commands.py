@@ -1,7 +1,7 @@
 """What a client can do to runs. Whatever makes a run wait for a worker also rings for one."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
@@ -162,7 +162,10 @@ async def submit_tool_outputs(
             if moved is not None:
                 return moved, {**step, "status": "completed", "details": details, "ended_at": moved["written_at"]}
         run = await get(db, project_id, thread_id, run_id)
-    raise InvalidRequest(f'Runs in status "{run["status"]}" do not accept tool outputs.')
+    status = run["status"]
+    if status == RunStatus.REQUIRES_ACTION:  # but the statement refused: its time is up, or it is being cancelled
+        status = RunStatus.EXPIRED if run["expires_at"] <= datetime.now(UTC) else "cancelling"
+    raise InvalidRequest(f'Runs in status "{status}" do not accept tool outputs.')
 
 
 def _with_outputs(details: Mapping[str, Any], outputs: Mapping[str, str]) -> dict[str, Any]:
@@ -176,7 +179,8 @@ def _with_outputs(details: Mapping[str, Any], outputs: Mapping[str, str]) -> dic
 def _creation(
     project_id: str, run_id: str, params: Mapping[str, Any], dialect: Dialect, expires_after: timedelta
 ) -> dict[str, Any]:
-    json_words = {"tool_choice": to_json(params["tool_choice"])}
+    words = {name: params[name] for name in ("tool_choice", "response_format") if isinstance(params[name], str)}
+    json_words = {name: to_json(word) for name, word in words.items()}
     return {
         **threads.encoded(params),
         **json_words,

@@ -70,34 +70,39 @@ SELECT * FROM run""")
 # of the thread, oldest first, and where the run's steps have got to.
 _CONTEXT = """
 SELECT jsonb_agg(item ORDER BY created_at, id) FROM (
-  (SELECT created_at, id, jsonb_build_object('type', 'message', 'run_id', run_id, 'role', role,
-     'content', content) AS item
-   FROM messages WHERE thread_id = claimed.thread_id ORDER BY created_at DESC, id DESC LIMIT :context_items)
-  UNION ALL
-  (SELECT created_at, id, jsonb_build_object('type', 'tool_calls', 'run_id', run_id, 'details', details) AS item
-   FROM run_steps WHERE thread_id = claimed.thread_id AND type = 'tool_calls' AND status = 'completed'
-   ORDER BY created_at DESC LIMIT :context_items)
-) AS items"""
+  SELECT *, sum(size) OVER (ORDER BY created_at DESC, id DESC) - size AS before FROM (
+    (SELECT created_at, id, pg_column_size(content) AS size,
+       jsonb_build_object('type', 'message', 'run_id', run_id, 'role', role, 'content', content) AS item
+     FROM messages WHERE thread_id = claimed.thread_id ORDER BY created_at DESC, id DESC LIMIT :context_items)
+    UNION ALL
+    (SELECT created_at, id, pg_column_size(details) AS size,
+       jsonb_build_object('type', 'tool_calls', 'run_id', run_id, 'details', details) AS item
+     FROM run_steps WHERE thread_id = claimed.thread_id AND type = 'tool_calls' AND status = 'completed'
+     ORDER BY created_at DESC LIMIT :context_items)
+  ) AS newest
+) AS sized WHERE before < :context_bytes"""
 
-
-# What a worker did since its last write enters with the write that moves the run, or not at all.
+# What a worker did since its last write enters with the write that moves the run, or not at all. Ids follow from the
+# run and the position, so that a statement that is sent again after a broken connection adds nothing.
 _RECORDS = """
   said AS (
     INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
       incomplete_reason, ended_at)
     SELECT new.id, moved.project_id, moved.thread_id, new.created_at, 'assistant', new.content, moved.assistant_id,
-      moved.id, new.status, new.incomplete_reason, now()
+      moved.id, new.status, new.incomplete_reason, coalesce(new.ended_at, now())
     FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
-      AS new(id text, created_at timestamptz, content jsonb, status text, incomplete_reason text)),
+      AS new(id text, created_at timestamptz, ended_at timestamptz, content jsonb, status text, incomplete_reason text)
+    ON CONFLICT (id) DO NOTHING),
   done AS (
     INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
       status, details, usage, last_error)
     SELECT new.id, moved.project_id, moved.thread_id, moved.id, moved.assistant_id, new.position, moved.term,
-      new.created_at, CASE WHEN new.status <> 'in_progress' THEN now() END, new.type, new.status, new.details,
-      new.usage, new.last_error
+      new.created_at, CASE WHEN new.status <> 'in_progress' THEN coalesce(new.ended_at, now()) END, new.type,
+      new.status, new.details, new.usage, new.last_error
     FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
-      AS new(id text, position int, created_at timestamptz, type text, status text, details jsonb, usage jsonb,
-        last_error jsonb))"""
+      AS new(id text, position int, created_at timestamptz, ended_at timestamptz, type text, status text, details jsonb,
+        usage jsonb, last_error jsonb)
+    ON CONFLICT (id) DO NOTHING)"""
 
 _CLOSE_STEPS = """
   closed AS (
@@ -120,6 +125,10 @@ UPDATE runs SET lease_expires_at = now() + :lease
 WHERE status = 'in_progress' AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
 RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
 
+AS_WRITTEN = text(f"""
+SELECT moved.*, now() AS written_at, {_NEXT} FROM runs AS moved
+WHERE id = :id AND term = :term AND status = :status""")
+
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 
 # A project may be limited to so many runs at once.
@@ -132,7 +141,9 @@ RING_AGAIN = text(f"""
 UPDATE runs SET rung_at = now() WHERE id IN (
   SELECT id FROM runs WHERE {WAITS_FOR_WORKER} AND (rung_at IS NULL OR rung_at < now() - :patience)
   AND (CAST(:at_once AS int) IS NULL OR {_WITHIN_LIMIT})
-  ORDER BY rung_at NULLS FIRST LIMIT :at_most FOR UPDATE SKIP LOCKED)
+  ORDER BY rung_at NULLS FIRST
+  LIMIT least(:at_most, greatest(0, (SELECT count(*) FROM runs WHERE {WAITS_FOR_WORKER}) - :unanswered))
+  FOR UPDATE SKIP LOCKED)
 RETURNING id""")
 
 
@@ -179,13 +190,20 @@ class Statement:
     params: Mapping[str, Any]
 
 
-def claim(move: Transition, run_id: str | None, context_items: int, at_once: int | None) -> Statement:
+class ContextLimits(NamedTuple):
+    """How much of a thread a claim reads: newest messages and newest tool calls, and the bytes they are stored in."""
+
+    items: int
+    bytes: int
+
+
+def claim(move: Transition, run_id: str | None, context: ContextLimits, at_once: int | None) -> Statement:
     """Carry out `transitions.claim` on this run, or with None on the one whose turn it is, fairly by project.
 
     `at_once` limits how many runs of a project are held at a time. Returns the run with `claimed_at`, `context` and
     `steps` (how many it has).
     """
-    params = {**_values(move), "context_items": context_items}
+    params = {**_values(move), "context_items": context.items, "context_bytes": context.bytes}
     if run_id is None:
         return Statement(_claim(_shape(move), f"id = {_FAIREST}"), {**params, "at_once": at_once or UNLIMITED})
     if at_once is None:

@@ -38,7 +38,7 @@ async def delete(db: Executor, project_id: str, thread_id: str) -> None:
     """Delete the thread with its messages and runs, an active one included: its worker finds its row gone and stops.
     Raises NotFound.
     """
-    if not await table.remove(db, Thread, {"id": thread_id, "project_id": project_id}):
+    if await db.one(statements.DELETE_THREAD, {"thread_id": thread_id, "project_id": project_id}) is None:
         raise NotFound("thread", thread_id)
 
 

@@ -35,3 +35,12 @@ WITH thread AS (
 RETURNING *""")
 
 ACTIVE_RUN = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)}")
+
+# Runs before their thread, in which order settling locks them too: the other way round the two could block each other.
+DELETE_THREAD = text("""
+WITH runs_gone AS (
+  DELETE FROM runs WHERE thread_id = :thread_id AND project_id = :project_id RETURNING thread_id),
+  gone AS (
+  DELETE FROM threads WHERE id = :thread_id AND project_id = :project_id
+  AND (SELECT count(*) FROM runs_gone) >= 0 RETURNING id)
+SELECT id FROM gone""")

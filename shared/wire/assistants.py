@@ -30,14 +30,16 @@ class _Assistant(Body):
     name: Annotated[str, StringConstraints(max_length=limits.ASSISTANT_NAME)] | None = None
     description: Annotated[str, StringConstraints(max_length=limits.ASSISTANT_DESCRIPTION)] | None = None
     instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=limits.ASSISTANT_TOOLS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=limits.ASSISTANT_TOOLS, fail_fast=True)] | None = None
     tool_resources: ToolResources | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
     reasoning_effort: ReasoningEffort | None = None
     response_format: ResponseFormat | None = None
     metadata: Metadata | None = None
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_ASSISTANT_FILES)] | None = None  # v1 alone
+    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_ASSISTANT_FILES, fail_fast=True)] | None = (
+        None  # v1 alone
+    )
 
     def columns(self) -> dict[str, Any]:
         """The columns that the client set, with their values; null empties a list or an object."""

@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRequest
@@ -16,6 +26,16 @@ class Body(BaseModel):
     """A request body or an object in one: unknown fields are refused, and numbers are not made of strings."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_unknown(cls, value: Any) -> Any:
+        """One finding is enough: a million unknown fields would make a million of them, and seconds of work."""
+        if isinstance(value, Mapping) and len(value) > len(cls.model_fields):  # pyright: ignore[reportUnknownArgumentType]
+            known = {field.alias or name for name, field in cls.model_fields.items()}
+            unknown = next((str(name) for name in value if name not in known), "")  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            raise PydanticCustomError("extra_forbidden", "Unknown parameter", {"unknown": unknown})
+        return value  # pyright: ignore[reportUnknownVariableType]
 
     def given(self, *names: str) -> dict[str, Any]:
         """The fields of `names` that the client sent, as plain JSON values; absent is not the same as null."""
@@ -42,6 +62,26 @@ MetadataKey = Annotated[str, StringConstraints(max_length=limits.METADATA_KEY)]
 MetadataValue = Annotated[str, StringConstraints(max_length=limits.METADATA_VALUE)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_metadata)]
 
+
+def _shallow(value: dict[str, Any]) -> dict[str, Any]:
+    """Nothing that reads JSON goes deeper than some hundred levels; no schema needs half of that."""
+    level: list[Any] = [value]
+    for _ in range(limits.JSON_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return value
+    raise PydanticCustomError(
+        "invalid_value", "nested too deeply. Expected at most {limit} levels.", {"limit": limits.JSON_DEPTH}
+    )
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, Mapping):
+        return list(node.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return node if isinstance(node, list) else []  # pyright: ignore[reportUnknownVariableType]
+
+
+AnyObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Temperature = Annotated[float, Field(ge=0, le=2, strict=False)]
 TopP = Annotated[float, Field(ge=0, le=1, strict=False)]
@@ -86,7 +126,7 @@ class Function(Body):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.FUNCTION_NAME)]
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: AnyObject | None = None
     strict: bool | None = None
 
 
@@ -115,7 +155,7 @@ def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[dict[str,
 class CodeInterpreterResources(Body):
     """Files that code finds in its working directory."""
 
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.TOOL_RESOURCE_FILES)] = Field(
+    file_ids: Annotated[list[Identifier], Field(max_length=limits.TOOL_RESOURCE_FILES, fail_fast=True)] = Field(
         default_factory=list[str]
     )
 
@@ -123,7 +163,7 @@ class CodeInterpreterResources(Body):
 class FileSearchResources(Body):
     """Vector stores to search in."""
 
-    vector_store_ids: Annotated[list[Identifier], Field(max_length=1)] = Field(default_factory=list[str])
+    vector_store_ids: Annotated[list[Identifier], Field(max_length=0)] = Field(default_factory=list[str])  # none yet
 
 
 class ToolResources(Body):
@@ -136,17 +176,13 @@ class ToolResources(Body):
         """Every file that is named here."""
         return self.code_interpreter.file_ids if self.code_interpreter else []
 
-    def vector_store_ids(self) -> list[str]:
-        """Every vector store that is named here."""
-        return self.file_search.vector_store_ids if self.file_search else []
-
 
 class JsonSchema(Body):
     """The schema of an answer."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.SCHEMA_NAME)]
     description: str | None = None
-    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    schema_: AnyObject | None = Field(default=None, alias="schema")
     strict: bool | None = None
 
 
@@ -210,8 +246,8 @@ ToolChoice = Annotated[
 
 
 def stored_format(value: Any) -> Any:
-    """A response format as it is kept: an object, or None for `auto`."""
-    return value.model_dump(mode="json", exclude_unset=True, by_alias=True) if isinstance(value, BaseModel) else None
+    """A response format as it is kept: an object or `auto`; None where nothing was said."""
+    return value.model_dump(mode="json", exclude_unset=True, by_alias=True) if isinstance(value, BaseModel) else value
 
 
 def refuse_v1_fields(body: Body, dialect: Dialect, *names: str) -> None:

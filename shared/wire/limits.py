@@ -23,10 +23,11 @@ V1_MESSAGE_FILES = 10
 
 TOKEN_BUDGET = 256  # the least that max_prompt_tokens and max_completion_tokens may be
 TOOL_OUTPUTS = 128
-TOOL_OUTPUT = 512 * 1024  # characters
+TOOL_OUTPUT = 512 * 1024  # characters of all outputs together
+JSON_DEPTH = 64  # levels of a schema
 
 FILE_BYTES = 512 * 1024 * 1024
-BODY_BYTES = 32 * 1024 * 1024
+BODY_BYTES = 16 * 1024 * 1024
 FILENAME = 512
 FILE_EXPIRY_SECONDS = (3600, 2_592_000)
 

@@ -51,7 +51,7 @@ class _Run(Body):
     assistant_id: Identifier
     model: Model | None = None
     instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS, fail_fast=True)] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: Temperature | None = None
@@ -100,7 +100,9 @@ class CreateRun(_Run):
     assistantd: RunExtension | None = None
 
     additional_instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
-    additional_messages: Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE)] | None = None
+    additional_messages: (
+        Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE, fail_fast=True)] | None
+    ) = None
     reasoning_effort: ReasoningEffort | None = None
 
     def params(self) -> dict[str, Any]:
@@ -140,14 +142,27 @@ class ToolOutput(Body):
     """What a function returned."""
 
     tool_call_id: str
-    output: Annotated[str, StringConstraints(max_length=limits.TOOL_OUTPUT)] | None = None
+    output: str | None = None
 
 
 class SubmitToolOutputs(Body):
     """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once."""
 
-    tool_outputs: Annotated[list[ToolOutput], Field(max_length=limits.TOOL_OUTPUTS)]
+    tool_outputs: Annotated[list[ToolOutput], Field(max_length=limits.TOOL_OUTPUTS, fail_fast=True)]
     stream: bool | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "SubmitToolOutputs":
+        length = sum(len(output.output or "") for output in self.tool_outputs)
+        if length > limits.TOOL_OUTPUT:
+            raise PydanticCustomError(
+                "string_above_max_length",
+                "'tool_outputs' may have at most {limit} characters together, but have {length}.",
+                {"limit": limits.TOOL_OUTPUT, "length": length},
+            )
+        if len({output.tool_call_id for output in self.tool_outputs}) < len(self.tool_outputs):
+            raise PydanticCustomError("invalid_value", "'tool_outputs' may have one output a call, but have several.")
+        return self
 
     def outputs(self) -> dict[str, str]:
         """Output by call; an absent output is an empty one."""

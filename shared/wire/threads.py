@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
 from shared import ids
 from shared.wire import limits
@@ -46,13 +47,31 @@ class ImageFilePart(Body):
     image_file: ImageFile
 
 
+def _bounded(parts: "list[Part]") -> "list[Part]":
+    """The limit is that of the whole message, in however many parts it comes."""
+    length = sum(len(part.text) for part in parts if isinstance(part, TextPart))
+    length += sum(len(part.image_url.url) for part in parts if isinstance(part, ImageUrlPart))
+    if length > limits.MESSAGE_TEXT:
+        raise PydanticCustomError(
+            "string_above_max_length",
+            "too long. Expected parts with at most {limit} characters together, but got {length} instead.",
+            {"limit": limits.MESSAGE_TEXT, "length": length},
+        )
+    return parts
+
+
 Part = Annotated[TextPart | ImageUrlPart | ImageFilePart, Field(discriminator="type")]
 Content = Annotated[
     Annotated[
         Annotated[str, StringConstraints(min_length=1, max_length=limits.MESSAGE_TEXT)],
         Tag("word"),
     ]
-    | Annotated[Annotated[list[Part], Field(min_length=1, max_length=limits.MESSAGE_PARTS)], Tag("list")],
+    | Annotated[
+        Annotated[
+            list[Part], Field(min_length=1, max_length=limits.MESSAGE_PARTS, fail_fast=True), AfterValidator(_bounded)
+        ],
+        Tag("list"),
+    ],
     Discriminator(lambda value: "list" if isinstance(value, list) else "word"),
 ]
 
@@ -75,9 +94,11 @@ class CreateMessage(Body):
 
     role: Literal["user", "assistant"]
     content: Content
-    attachments: Annotated[list[Attachment], Field(max_length=limits.MESSAGE_ATTACHMENTS)] | None = None
+    attachments: Annotated[list[Attachment], Field(max_length=limits.MESSAGE_ATTACHMENTS, fail_fast=True)] | None = None
     metadata: Metadata | None = None
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_MESSAGE_FILES)] | None = None  # v1 alone
+    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_MESSAGE_FILES, fail_fast=True)] | None = (
+        None  # v1 alone
+    )
 
     def record(self) -> dict[str, Any]:
         """The new row, as the statements take it in JSON."""
@@ -99,7 +120,7 @@ class CreateMessage(Body):
 class CreateThread(Body):
     """POST /threads; the body may be absent."""
 
-    messages: Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE)] | None = None
+    messages: Annotated[list[CreateMessage], Field(max_length=limits.MESSAGES_AT_ONCE, fail_fast=True)] | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
 

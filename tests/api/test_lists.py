@@ -80,11 +80,24 @@ async def test_a_page_after_the_last_is_empty_and_no_error(client: httpx2.AsyncC
     assert page == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
 
-async def test_a_cursor_of_another_list_is_refused(client: httpx2.AsyncClient, thread: str, project: Project) -> None:
-    other = await project.client.beta.threads.create(messages=[{"role": "user", "content": "7"}])
-    (stranger,) = (await project.client.beta.threads.messages.list(other.id)).data
+async def test_a_cursor_of_another_project_tells_nothing(
+    client: httpx2.AsyncClient, thread: str, system: System
+) -> None:
+    """It is answered like that of a row that was deleted, or never was."""
+    async with Project.of(system) as stranger:
+        theirs = await stranger.client.beta.threads.create(messages=[{"role": "user", "content": "7"}])
+        (message,) = (await stranger.client.beta.threads.messages.list(theirs.id)).data
+    never = message.id[:-4] + "zzzz"
 
-    answer = await client.get(f"/threads/{thread}/messages", params={"after": stranger.id, "order": "asc"})
+    foreign = await client.get(f"/threads/{thread}/messages", params={"after": message.id})
+    unknown = await client.get(f"/threads/{thread}/messages", params={"after": never})
+
+    assert foreign.status_code == unknown.status_code == 200
+    assert foreign.json() == unknown.json()
+
+
+async def test_an_id_of_another_kind_is_no_cursor(client: httpx2.AsyncClient, thread: str) -> None:
+    answer = await client.get("/assistants", params={"after": thread})
 
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "after"

@@ -100,7 +100,7 @@ async def test_without_a_log_it_is_told_from_rows(project: Project, model: Scrip
     assert again["thread.message.delta"]["delta"]["content"][0]["text"]["value"] == "One two three."
 
 
-@pytest.mark.parametrize("wrong", ["x", "1", "1-", "-1", "1-2-3", "one-two"])
+@pytest.mark.parametrize("wrong", ["x", "1", "1-", "-1", "1-2-3", "one-two", "99-1"])
 async def test_an_id_that_is_none_is_refused(project: Project, model: ScriptedModel, wrong: str) -> None:
     path, _ = await streamed(project, model.script(Say("One.")))
     async with http.session(project, last_event_id=wrong) as client:
@@ -166,13 +166,29 @@ def test_a_reader_drops_what_it_has_seen_and_what_a_former_holder_says() -> None
 
 
 def test_a_reader_tells_nothing_after_a_hole() -> None:
-    """[RUN-4]: what is missing is told from rows, later."""
+    """[RUN-4]: what is missing is looked for in the log, and if it isn't there told from rows, later."""
     reader = Reader("run_1", EventId(0, 0))
     for one in (entry(1, 1, 2), entry(1, 4, 5), entry(1, 6, 6, ends=True)):
         reader.offer(one)
 
     assert ids_of(reader.take()) == ["1-1", "1-2"]
+    assert reader.behind
+    reader.caught_up([entry(1, 4, 5), entry(1, 6, 6, ends=True)])
+    assert reader.take() == b""
     assert not reader.done
+    assert not reader.behind
+
+
+def test_a_hole_is_filled_from_the_log() -> None:
+    reader = Reader("run_1", EventId(0, 0))
+    for one in (entry(1, 1, 2), entry(1, 4, 5, ends=True)):
+        reader.offer(one)
+    reader.take()
+
+    reader.caught_up([entry(1, 3, 3), entry(1, 4, 5, ends=True)])
+
+    assert ids_of(reader.take()) == ["1-3", "1-4", "1-5"]
+    assert reader.done
 
 
 def test_a_slow_reader_is_sent_to_the_log_and_bounded() -> None:

@@ -5,8 +5,13 @@ from typing import Any
 from worker.runs.context import chat
 
 
-def said(role: str, text: str) -> dict[str, Any]:
-    return {"type": "message", "role": role, "content": [{"type": "text", "text": {"value": text, "annotations": []}}]}
+def said(role: str, text: str, run_id: str | None = None) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "run_id": run_id,
+        "role": role,
+        "content": [{"type": "text", "text": {"value": text, "annotations": []}}],
+    }
 
 
 def called(name: str, output: str, call_id: str = "call_1") -> dict[str, Any]:
@@ -20,15 +25,15 @@ def roles(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def test_instructions_come_first() -> None:
-    assert chat("Be brief.", [said("user", "Hi")], None, {}) == [
+    assert chat("Be brief.", [said("user", "Hi")], {}) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
     ]
-    assert roles(chat("", [said("user", "Hi")], None, {})) == ["user"]
+    assert roles(chat("", [said("user", "Hi")], {})) == ["user"]
 
 
 def test_calls_follow_what_was_said_before_them_in_one_message() -> None:
-    messages = chat("", [said("user", "Hi"), said("assistant", "Let me look."), called("f", "wet")], None, {})
+    messages = chat("", [said("user", "Hi"), said("assistant", "Let me look."), called("f", "wet")], {})
 
     assert roles(messages) == ["user", "assistant", "tool"]
     assert messages[1]["content"] == "Let me look."
@@ -36,7 +41,7 @@ def test_calls_follow_what_was_said_before_them_in_one_message() -> None:
 
 
 def test_two_exchanges_in_a_row_stay_two() -> None:
-    messages = chat("", [said("user", "Hi"), called("f", "a", "call_1"), called("g", "b", "call_2")], None, {})
+    messages = chat("", [said("user", "Hi"), called("f", "a", "call_1"), called("g", "b", "call_2")], {})
 
     assert roles(messages) == ["user", "assistant", "tool", "assistant", "tool"]
 
@@ -50,12 +55,12 @@ def test_last_messages_counts_messages_and_keeps_the_calls_among_them() -> None:
         called("g", "new", "call_2"),
     ]
 
-    assert roles(chat("", items, 1, {})) == ["user", "assistant", "tool"]
-    assert roles(chat("", items, 2, {})) == ["assistant", "user", "assistant", "tool"]
+    assert roles(chat("", items, {}, last_messages=1)) == ["user", "assistant", "tool"]
+    assert roles(chat("", items, {}, last_messages=2)) == ["assistant", "user", "assistant", "tool"]
 
 
 def test_calls_whose_question_was_cut_off_are_cut_off_too() -> None:
-    assert roles(chat("", [called("f", "lost"), said("user", "Hi")], None, {})) == ["user"]
+    assert roles(chat("", [called("f", "lost"), said("user", "Hi")], {})) == ["user"]
 
 
 def test_images() -> None:
@@ -67,7 +72,7 @@ def test_images() -> None:
     ]
     item = {"type": "message", "role": "user", "content": content}
 
-    (message,) = chat("", [item], None, {"file-1": "data:image/png;base64,AA=="})
+    (message,) = chat("", [item], {"file-1": "data:image/png;base64,AA=="})
 
     assert message["content"] == [
         {"type": "text", "text": "What?"},
@@ -75,3 +80,12 @@ def test_images() -> None:
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "high"}},
         {"type": "text", "text": "[an image that has been deleted]"},
     ]
+
+
+def test_what_the_run_said_itself_does_not_push_the_question_out() -> None:
+    items = [said("user", "old"), said("user", "Q"), said("assistant", "Let me look.", "run_1"), called("f", "wet")]
+
+    told = chat("", items, {}, last_messages=1, run_id="run_1")
+
+    assert roles(told) == ["user", "assistant", "tool"]
+    assert told[0]["content"] == "Q"

@@ -31,7 +31,15 @@ async def test_where_the_network_cuts_does_not_matter(cuts: set[int]) -> None:
 
 
 async def test_the_last_line_needs_no_end() -> None:
-    assert await parsed(b'data: {"a": 1}') == [{"a": 1}]
+    assert await parsed(b'data: {"a": 1}\n\ndata: [DONE]') == [{"a": 1}]
+
+
+async def test_a_stream_ends_with_done_or_with_a_reason() -> None:
+    finished = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+
+    assert await parsed(b"data: " + orjson.dumps(finished) + b"\n\n") == [finished]
+    with pytest.raises(ModelError, match="cut off"):
+        await parsed(b'data: {"choices": [{"delta": {"content": "half an ans"}}]}\n\n')
 
 
 @pytest.mark.parametrize("body", [b'data: {"a": \n\n', b"data: 5\n\n", b"", b"<html>", orjson.dumps({"choices": []})])

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from shared import ids
+from worker.models.text import storable
 
 USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 
@@ -18,8 +19,9 @@ class Call:
     arguments: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As `required_action` shows it."""
-        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+        """As `required_action` shows it; some endpoints leave out the arguments of a call that has none."""
+        arguments = self.arguments or "{}"
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": arguments}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Answer:
                 continue
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             delta = choice.get("delta") or {}
-            if text := _storable(delta.get("content") or delta.get("refusal")):
+            if text := storable(delta.get("content") or delta.get("refusal")):
                 self.text += text
                 deltas.append(Delta(text=text))
             deltas += [self._call(call) for call in delta.get("tool_calls") or []]
@@ -63,22 +65,22 @@ class Answer:
     def _call(self, piece: dict[str, Any]) -> Delta:
         """Pieces of a call belong together by index; servers that send none send whole calls, told apart by id."""
         function = piece.get("function") or {}
-        arguments = _storable(function.get("arguments"))
+        arguments = storable(function.get("arguments"))
         place = self._place(piece)
         if place is not None:
             self.calls[place].arguments += arguments
             return Delta(call=place, arguments=arguments)
         place = len(self.calls)
         self._places[self._key(piece)] = place
-        self.calls.append(Call(self._id(piece, place), function.get("name") or "", arguments))
+        self.calls.append(Call(self._id(piece, place), storable(function.get("name")), arguments))
         return Delta(call=place, arguments=arguments, begins=True)
 
     def _place(self, piece: dict[str, Any]) -> int | None:
         place = self._places.get(self._key(piece))
         if place is None:
             return None
-        fresh = piece.get("id") and (piece.get("function") or {}).get("name")
-        return None if fresh and piece["id"] != self.calls[place].id and self.calls[place].arguments else place
+        fresh = storable(piece.get("id")) if (piece.get("function") or {}).get("name") else ""
+        return None if fresh and fresh != self.calls[place].id and self.calls[place].arguments else place
 
     @staticmethod
     def _key(piece: dict[str, Any]) -> object:
@@ -87,12 +89,7 @@ class Answer:
 
     def _id(self, piece: dict[str, Any], place: int) -> str:
         """The endpoint's id, unless it has none or has used it before."""
-        given = piece.get("id")
+        given = storable(piece.get("id"))
         if given and all(call.id != given for call in self.calls):
             return given
         return ids.derive("call", self.began, place, *self.seed)
-
-
-def _storable(text: str | None) -> str:
-    """Postgres can't keep the null character, and one in an answer must not cost the run."""
-    return (text or "").replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,13 +1,20 @@
 """What can go wrong with the model, sorted into what is worth another try and what is not."""
 
+import math
 from datetime import timedelta
 from typing import Literal
 
+import structlog
 from openai import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError
+
+from worker.models.text import sentence
+
+log = structlog.get_logger(__name__)
 
 ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 """OpenAI's set for `last_error.code`."""
 
+LONGEST_HEADER_S = 86_400.0
 LONGEST_WAIT = timedelta(seconds=60)  # a Retry-After beyond it is not waited for
 
 
@@ -47,51 +54,57 @@ def cut_off(error: Exception) -> ModelError:
 def reported(problem: object) -> ModelError:
     """The endpoint reported an error in the middle of a stream."""
     said = problem.get("message") if isinstance(problem, dict) else problem  # pyright: ignore[reportUnknownMemberType]
-    return ModelError("server_error", f"The model endpoint reported an error: {said}", retryable=True)
+    return ModelError("server_error", f"The model endpoint reported an error: {sentence(said)}", retryable=True)
 
 
 def _refusal(error: APIStatusError) -> ModelError:
     said = _said(error)
     match error.status_code:
-        case 401 | 403:
-            message = f"The model endpoint refused the server's key (status {error.status_code}): {said}"
+        case 401 | 403:  # its sentence may quote the key, and is for the server's owner alone
+            log.error("model.refused_key", status=error.status_code, code=error.code)
+            message = f"The model endpoint refused the server's key (status {error.status_code})."
             return ModelError("server_error", message)
         case 404:
             return ModelError("server_error", f"The model endpoint doesn't know the model or path (status 404): {said}")
         case 429 if error.code == "insufficient_quota":
             return ModelError("rate_limit_exceeded", f"The model endpoint's quota is used up: {said}")
         case 429:
-            wait = _retry_after(error)
-            patient = wait is None or wait <= LONGEST_WAIT
-            message = f"The model endpoint's rate limit was reached: {said}"
-            return ModelError("rate_limit_exceeded", message, retryable=patient, retry_after=wait)
+            return _again_later(error, "rate_limit_exceeded", f"The model endpoint's rate limit was reached: {said}")
         case 408 | 409:
             return ModelError(
                 "server_error", f"The model endpoint answered {error.status_code}: {said}", retryable=True
             )
         case status if status >= 500:  # noqa: PLR2004
-            message = f"The model endpoint failed with status {status}: {said}"
-            return ModelError("server_error", message, retryable=True, retry_after=_retry_after(error))
+            return _again_later(error, "server_error", f"The model endpoint failed with status {status}: {said}")
         case status:
             return ModelError("invalid_prompt", f"The model endpoint refused the request (status {status}): {said}")
+
+
+def _again_later(error: APIStatusError, code: ErrorCode, message: str) -> ModelError:
+    """Worth another try, unless the endpoint asks for more patience than a run has."""
+    wait = _retry_after(error)
+    if wait is None or wait <= LONGEST_WAIT:
+        return ModelError(code, message, retryable=True, retry_after=wait)
+    return ModelError(code, f"{message} It asks to wait for {wait.total_seconds():.0f} seconds.")
 
 
 def _said(error: APIStatusError) -> str:
     """The endpoint's own sentence, without the client's wrapping."""
     body = error.body
     if isinstance(body, dict) and isinstance(body.get("message"), str):  # pyright: ignore[reportUnknownMemberType]
-        return body["message"]
-    return error.message[:500]
+        return sentence(body["message"])
+    return sentence(error.message)
 
 
 def _retry_after(error: APIStatusError) -> timedelta | None:
     """Seconds or milliseconds by header; dates are not read."""
     headers = error.response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return timedelta(milliseconds=float(headers["retry-after-ms"]))
-        if "retry-after" in headers:
-            return timedelta(seconds=float(headers["retry-after"]))
-    except ValueError:
-        return None
+    for header, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        if header in headers:
+            try:
+                seconds = float(headers[header]) * unit_s
+            except ValueError:
+                continue
+            if math.isfinite(seconds):
+                return timedelta(seconds=min(max(seconds, 0.0), LONGEST_HEADER_S))
     return None

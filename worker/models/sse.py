@@ -7,33 +7,46 @@ import orjson
 
 from worker.models.errors import ModelError, reported
 
-_DONE = b"[DONE]"
+_DONE = b"data: [DONE]"
 
 
 async def chunks(stream: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The JSON objects of a stream. It is read to its end, beyond `[DONE]`, so that the connection can be used again.
 
-    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, and for a stream that
-    holds nothing: an endpoint that can't stream answers with a plain object, which has no such lines.
+    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, for a stream that holds
+    nothing (an endpoint that can't stream answers with a plain object, which has no such lines), and for one that ends
+    without saying so: proxies cut answers off like that.
     """
-    rest, empty = b"", True
-    async for piece in stream:
+    rest, empty, ended = b"", True, False
+    async for piece in _and_a_last_newline(stream):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
+            ended = ended or line.startswith(_DONE)
             if (chunk := _parse(line)) is not None:
                 empty = False
+                ended = ended or _finishes(chunk)
                 yield chunk
-    if (chunk := _parse(rest)) is not None:
-        yield chunk
-    elif empty:
+    if empty:
         raise ModelError("server_error", "The model endpoint's answer is empty, or not a stream.", retryable=True)
+    if not ended:
+        raise ModelError("server_error", "The model's answer was cut off (it ended without saying so).", retryable=True)
+
+
+async def _and_a_last_newline(stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async for piece in stream:
+        yield piece
+    yield b"\n"
+
+
+def _finishes(chunk: dict[str, Any]) -> bool:
+    return any(choice.get("finish_reason") for choice in chunk.get("choices") or [])
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     if not line.startswith(b"data:"):
         return None
     data = line[5:].strip()
-    if not data or data == _DONE:
+    if not data or data == b"[DONE]":
         return None
     try:
         chunk = orjson.loads(data)

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.queue import CANCELS_CHANNEL
-from shared.redis import connect
+from shared.redis import connect, published
 from worker.deps import Deps
 from worker.runs.live import Stop
 from worker.sweep import ring_again
@@ -37,7 +37,7 @@ async def _hear(deps: Deps) -> None:
     try:
         async with client.pubsub() as channel:
             await channel.subscribe(CANCELS_CHANNEL)
-            async for message in channel.listen():
+            async for message in published(channel):
                 if message["type"] == "subscribe":
                     await _ring_all(deps)
                 elif message["type"] == "message" and (held := deps.live.get(message["data"].decode())) is not None:

@@ -1,22 +1,26 @@
 """What the model is told: rows in, chat messages out; pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Chat = dict[str, Any]
 
-MAX_ITEMS = 200  # newest messages, and newest tool calls, that a claim reads
-
 
 def chat(
-    instructions: str, items: Sequence[Mapping[str, Any]], last_messages: int | None, images: Mapping[str, str]
+    instructions: str,
+    items: Sequence[Mapping[str, Any]],
+    images: Mapping[str, str],
+    *,
+    last_messages: int | None = None,
+    run_id: str | None = None,
 ) -> list[Chat]:
     """The conversation as chat completions take it: instructions, then `items`, oldest first.
 
     `items` are messages and finished tool calls of the thread, as the claim returns them; `images` are data: URLs by
-    file id. With `last_messages` only so many messages are told, and what came after the first of them.
+    file id. With `last_messages` only so many messages are told, and what came after the first of them; what the run
+    itself said since it began doesn't count.
     """
-    told = _cut(items, last_messages)
+    told = _cut(items, last_messages, run_id)
     messages = [{"role": "system", "content": instructions}] if instructions else []
     for item in told:
         if item["type"] == "message":
@@ -26,20 +30,27 @@ def chat(
     return messages
 
 
-def image_files(items: Iterable[Mapping[str, Any]]) -> set[str]:
-    """File ids of the images in these items."""
-    return {
+def image_files(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """File ids of the images in these items, newest first, each once."""
+    found = [
         part["image_file"]["file_id"]
-        for item in items
+        for item in reversed(items)
         if item["type"] == "message"
         for part in item["content"]
         if part["type"] == "image_file"
-    }
+    ]
+    return list(dict.fromkeys(found))
 
 
-def _cut(items: Sequence[Mapping[str, Any]], last_messages: int | None) -> Sequence[Mapping[str, Any]]:
+def _cut(
+    items: Sequence[Mapping[str, Any]], last_messages: int | None, run_id: str | None
+) -> Sequence[Mapping[str, Any]]:
     """From the first message on that is told: tool calls older than every message have lost their question."""
-    places = [place for place, item in enumerate(items) if item["type"] == "message"]
+    places = [
+        place
+        for place, item in enumerate(items)
+        if item["type"] == "message" and (run_id is None or item["run_id"] != run_id)
+    ]
     if last_messages is not None:
         places = places[-last_messages:]
     return items[places[0] :] if places else items

@@ -6,16 +6,19 @@ worker goes on after the last recorded step.
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from contextlib import aclosing
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
 from shared.runs import commands, statements, transitions
-from shared.runs.statements import NEXT_OF_PROJECT
+from shared.runs.statements import NEXT_OF_PROJECT, ContextLimits
 from shared.runs.status import RunStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.runs import run_object
@@ -31,9 +34,10 @@ from worker.runs.turn import Ending, Turn
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 
-class PassedOn(Exception):
-    """The run was cancelled, or is somebody else's by now; whichever it is, the last write tells."""
+CONTEXT = ContextLimits(items=200, bytes=4 * 1024 * 1024)
+UNSTORABLE = (DataError, IntegrityError, ProgrammingError, TypeError, ValueError)
 
 
 async def execute(run_id: str, deps: Deps) -> None:
@@ -41,15 +45,31 @@ async def execute(run_id: str, deps: Deps) -> None:
     slot goes to whose turn it is.
     """
     sent = time.monotonic()
-    claimed = await _claim(run_id, deps)
+    claimed, leaving = await _finish(_claim(run_id, deps))
     if claimed is None:
         return
     run_id = claimed["id"]
     structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
     with deps.live.holding(run_id, claimed["term"], sent) as held:
         attempt = Attempt(deps, claimed, held)
-        move, ending = await _conclude(attempt)
-        await attempt.settle(move, ending)
+        move, ending = (transitions.release(), turn.CANCELLED) if leaving else await _conclude(attempt)
+        await _finish(attempt.settle(move, ending))
+
+
+async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """See `work` to its end, even if the process is leaving; whether it is, is the second value.
+
+    A claim or a settlement that was cut off would cost the run an attempt, and its clients the last events.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task), False
+    except asyncio.CancelledError:
+        if task.cancelled():
+            raise
+        if (current := asyncio.current_task()) is not None:
+            current.uncancel()
+        return await task, True
 
 
 class Attempt:
@@ -87,7 +107,13 @@ class Attempt:
         A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told.
         """
         self.deps.live.leave(self.held)
-        row = await self._write(move, ending)
+        try:
+            row = await self._write(move, ending)
+        except UNSTORABLE as error:
+            log.error("run.unstorable", error=type(error).__name__)  # noqa: TRY400 # its text would quote the answer
+            self.turn = None
+            unstorable = transitions.fail(self.usage, "server_error", "The model's answer could not be stored.")
+            row = await self._write(unstorable, ending)
         if row is None and move.cancel is Cancel.YIELDS:
             row = await self._write(transitions.acknowledge_cancel(self.usage), turn.CANCELLED)
         if row is None:
@@ -100,18 +126,6 @@ class Attempt:
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
         await _make_room(self.deps, row)
-
-    async def record_message(self) -> None:
-        """Write the turn's message before the calls that follow it. Raises PassedOn."""
-        if self.turn is None:
-            return
-        messages, steps = self.turn.end_message()
-        move = transitions.record(self.usage)
-        statement = statements.settle(move, self.run["id"], self.run["term"], messages, steps)
-        row = await write.certain(self.deps.database, statement, move.to, self.held)
-        if row is None:
-            raise PassedOn
-        self.turn.announce(row["written_at"])
 
     def _announce(self, row: Row) -> None:
         """Tell how the run ended, or that it waits."""
@@ -134,7 +148,7 @@ class Attempt:
 async def _claim(run_id: str, deps: Deps) -> Row | None:
     move = transitions.claim(deps.owner, deps.settings.lease_duration)
     rung = None if deps.live.backlog else run_id
-    claim = statements.claim(move, rung, context.MAX_ITEMS, deps.settings.project_concurrency)
+    claim = statements.claim(move, rung, CONTEXT, deps.settings.project_concurrency)
     return await deps.database.one(claim.sql, claim.params)
 
 
@@ -152,8 +166,6 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     try:
         async with asyncio.timeout(attempt.time_left.total_seconds()):
             outcome = await _drive(attempt)
-    except PassedOn:
-        return transitions.acknowledge_cancel(attempt.usage), turn.CANCELLED
     except TimeoutError:
         return transitions.expire(attempt.usage), turn.EXPIRED
     except ModelError as error:
@@ -171,7 +183,8 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         case NeedsClient(calls):
             return transitions.require_action(attempt.usage, calls), turn.FINISHED
         case Truncated(reason):
-            return transitions.truncate(attempt.usage, reason), turn.TRUNCATED
+            ending = turn.OVERDRAWN if reason == "max_prompt_tokens" else turn.TRUNCATED
+            return transitions.truncate(attempt.usage, reason), ending
 
 
 def _failure(attempt: Attempt, code: str, message: str) -> tuple[Transition, Ending]:
@@ -210,7 +223,7 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     asked = request(
         run,
         model.upstream_name(run["model"]),
-        context.chat(run["instructions"], items, last_messages, pictures),
+        context.chat(run["instructions"], items, pictures, last_messages=last_messages, run_id=run["id"]),
         counts_as=model.counts_as,
         budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
         called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
@@ -220,13 +233,13 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     async with aclosing(model.stream(asked)) as chunks:
         async for chunk in chunks:
             for delta in answer.add(chunk):
-                if this.ends_message(delta):
-                    await attempt.record_message()
                 this.tell(delta)
     this.heard_all()
     attempt.count(answer.usage)
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")
+    if run["max_prompt_tokens"] is not None and attempt.usage["prompt_tokens"] > run["max_prompt_tokens"]:
+        return Truncated("max_prompt_tokens")
     if answer.calls:
         return NeedsClient([call.plain() for call in answer.calls])
     return Finished()

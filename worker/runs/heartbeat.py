@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 async def beat_for_ever(deps: Deps) -> None:
-    """Renew leases; stop runs that were lost or cancelled, or whose leases could not be renewed in time."""
+    """Renew leases; stop runs that were lost or cancelled. Those that can't be renewed in time stop by themselves."""
     pause_s = deps.settings.lease_duration.total_seconds() / 3
     while True:
         await asyncio.sleep(pause_s)
@@ -23,8 +23,6 @@ async def beat_for_ever(deps: Deps) -> None:
                 await beat(deps)
         except (SQLAlchemyError, OSError) as error:
             log.warning("heartbeat.failed", error=type(error).__name__)
-        if lost := deps.live.stop_untrusted():
-            log.error("heartbeat.leases_lost", runs=lost)
 
 
 async def beat(deps: Deps) -> None:
@@ -38,7 +36,7 @@ async def beat(deps: Deps) -> None:
         "ids": [one.run_id for one in held],
         "terms": [one.term for one in held],
     }
-    renewed = {row["id"]: row["cancel_requested"] for row in await deps.database.all(RENEW, params)}
+    renewed = {row["id"]: row["cancel_requested"] for row in await deps.vital.all(RENEW, params)}
     for one in held:
         if deps.live.get(one.run_id) is not one:  # it left while the statement was on its way
             continue

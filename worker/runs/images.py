@@ -2,31 +2,38 @@
 
 import base64
 import mimetypes
-from collections.abc import Collection
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import structlog
-from sqlalchemy import text
 
+from shared.files import commands as files
 from worker.deps import Deps
 
 log = structlog.get_logger(__name__)
 
-LARGEST = 20 * 1024 * 1024  # bytes; larger ones would be refused by every endpoint
-
-_FILES = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND project_id = :project_id")
+BUDGET = 20 * 1024 * 1024  # bytes of one request's images: no endpoint takes more
 
 
-async def load(deps: Deps, project_id: str, file_ids: Collection[str]) -> dict[str, str]:
-    """data: URLs by file id; deleted and oversized files are left out."""
+async def load(deps: Deps, project_id: str, file_ids: Sequence[str]) -> dict[str, str]:
+    """data: URLs by file id: in the order of `file_ids`, as many as fit into the budget; deleted ones are left out."""
     if not file_ids:
         return {}
-    rows = await deps.database.all(_FILES, {"ids": list(file_ids), "project_id": project_id})
+    facts = {row["id"]: row for row in await files.images(deps.database, project_id, file_ids)}
     urls: dict[str, str] = {}
-    for row in rows:
-        if row["bytes"] > LARGEST:
-            log.warning("images.too_large", file_id=row["id"], bytes=row["bytes"])
+    left = BUDGET
+    for file_id in file_ids:
+        row = facts.get(file_id)
+        if row is None:
             continue
-        content = b"".join([chunk async for chunk in deps.store.open(row["id"])])
-        kind = mimetypes.guess_type(row["filename"])[0] or "image/png"
-        urls[row["id"]] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+        if row["bytes"] > left:
+            log.warning("images.beyond_budget", file_id=file_id, bytes=row["bytes"])
+            continue
+        try:
+            content = b"".join([chunk async for chunk in deps.store.open(file_id)])
+        except FileNotFoundError:
+            continue
+        left -= row["bytes"]
+        kind = mimetypes.guess_type(f"image{PurePosixPath(row['filename']).suffix}")[0] or "image/png"
+        urls[file_id] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     return urls

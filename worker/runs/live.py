@@ -1,4 +1,4 @@
-"""The runs that this process holds, and the three ways in which one is told to stop."""
+"""The runs that this process holds, and how one is told to stop."""
 
 import asyncio
 import time
@@ -25,6 +25,7 @@ class Held:
     task: "asyncio.Task[object]"
     trusted_until: float  # of time.monotonic(): after that the lease may be somebody else's
     why: Stop | None = field(default=None)
+    alarm: asyncio.TimerHandle | None = field(default=None)
 
     def stop(self, why: Stop) -> None:
         """Cancel the coroutine, once."""
@@ -32,16 +33,23 @@ class Held:
             self.why = why
             self.task.cancel()
 
+    def watch(self) -> None:
+        """Stop by ourselves when trust runs out, however busy the heartbeat is."""
+        left_s = self.trusted_until - time.monotonic()
+        if left_s <= 0:
+            self.stop(Stop.LEASE_LOST)
+        else:
+            self.alarm = asyncio.get_running_loop().call_later(left_s, self.watch)
+
 
 class Live:
-    """What the heartbeat renews. `draining` asks coroutines to stop at the next step boundary; `backlog` says
-    that more runs are queued than workers take, so that a free slot goes to whose turn it is and not to who rang.
+    """What the heartbeat renews. `backlog` says that more runs are queued than workers take, so that a free slot goes
+    to whose turn it is and not to who rang.
     """
 
     def __init__(self, lease: timedelta) -> None:
         self._lease_s = lease.total_seconds()
         self._held: dict[str, Held] = {}
-        self.draining = False
         self.backlog = False
 
     @contextmanager
@@ -51,7 +59,10 @@ class Live:
         if task is None:
             raise RuntimeError("a run is held by a coroutine")
         held = Held(run_id, term, task, claim_sent + self._lease_s)
+        if (former := self._held.get(run_id)) is not None:  # ours, before its lease was lost
+            former.stop(Stop.LEASE_LOST)
         self._held[run_id] = held
+        held.watch()
         try:
             yield held
         finally:
@@ -61,6 +72,8 @@ class Live:
         """Out of the heartbeat's sight, before the write that ends the run: a renewal between that write and its reply
         would not find the run in progress any more and would cancel the winner, its last events included.
         """
+        if held.alarm is not None:
+            held.alarm.cancel()
         if self._held.get(held.run_id) is held:
             del self._held[held.run_id]
 
@@ -75,11 +88,3 @@ class Live:
     def renewed(self, held: Held, sent: float) -> None:
         """The lease was renewed by a statement sent at `sent`."""
         held.trusted_until = sent + self._lease_s
-
-    def stop_untrusted(self) -> int:
-        """Stop runs whose lease may have passed to somebody else while the database was away; returns how many."""
-        now = time.monotonic()
-        lost = [held for held in self._held.values() if held.trusted_until <= now]
-        for held in lost:
-            held.stop(Stop.LEASE_LOST)
-        return len(lost)

@@ -21,7 +21,7 @@ def request(
     asked |= {name: run[name] for name in PASSED_ON if run[name] is not None}
     if budget is not None:
         asked[counts_as] = budget
-    if run["response_format"] is not None and run["response_format"]["type"] != "text":
+    if isinstance(run["response_format"], Mapping) and run["response_format"]["type"] != "text":
         asked["response_format"] = run["response_format"]
     functions = [tool for tool in run["tools"] if tool["type"] == "function"]
     if functions:
@@ -33,5 +33,8 @@ def request(
 
 
 def _choice(choice: Any, *, called: bool) -> Any:
+    """Chat completions know words and functions; tools of ours are not theirs to choose."""
+    if isinstance(choice, Mapping) and choice.get("type") != "function":  # pyright: ignore[reportUnknownMemberType]
+        return "auto"
     forced = choice == "required" or isinstance(choice, Mapping)
     return "auto" if forced and called else choice

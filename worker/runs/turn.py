@@ -32,6 +32,7 @@ FINISHED = Ending(None, StepStatus.COMPLETED, StepStatus.IN_PROGRESS)
 FILTERED = Ending("content_filter", StepStatus.COMPLETED, StepStatus.CANCELLED)
 TRUNCATED = Ending("max_tokens", StepStatus.COMPLETED, StepStatus.CANCELLED)
 CANCELLED = Ending("run_cancelled", StepStatus.CANCELLED, StepStatus.CANCELLED)
+OVERDRAWN = Ending(None, StepStatus.COMPLETED, StepStatus.CANCELLED)
 EXPIRED = Ending("run_expired", StepStatus.EXPIRED, StepStatus.EXPIRED)
 
 
@@ -54,26 +55,25 @@ class Turn:
         self._position = position
         self._clock = clock
         self._writer = writer
+        self._ended: list[Record] = []
         self._message: Record | None = None
         self._text = ""  # of the message
         self._steps: list[Record] = []
         self._tool_step: Record | None = None
 
-    def ends_message(self, delta: Delta) -> bool:
-        """Does this begin the calls that follow the turn's message? Then the message is to be recorded first: clients
-        take the calls for the end of it.
-        """
-        return self._message is not None and self._tool_step is None and delta.call is not None
-
     def tell(self, delta: Delta) -> None:
-        """Pass on what a chunk added. Later calls than the first wait until the answer is complete, for servers may
-        send them interleaved and clients take the next call for the end of the last.
+        """Pass on what a chunk added.
+
+        The first call ends the message before it, for clients take it so; both are written when the turn ends. Later
+        calls wait until the answer is complete: servers may send them interleaved, and clients take the next call for
+        the end of the last.
         """
         if delta.call is None:
             message = self._message or self._begin_message()
             self._text += delta.text
             self._writer.text(message["id"], delta.text)
         elif delta.call == 0:
+            self._end_message()
             self._tell_call(0, delta.arguments, begins=delta.begins)
 
     def heard_all(self) -> None:
@@ -83,15 +83,13 @@ class Turn:
 
     def end(self, ending: Ending) -> tuple[list[Record], list[Record]]:
         """Finish what the turn began; returns the messages and steps to record. May be called again with another
-        ending, if the first could not be written.
+        ending, if the first could not be written; what has been told to have ended stays as it is.
         """
         if not self._steps and not self.answer.calls and ending in (FINISHED, FILTERED, TRUNCATED):
             self._begin_message()  # the model chose to say nothing
         if self._message is not None:
-            self._message["content"] = [text_part(self._text)]
-            self._message["incomplete_reason"] = ending.message
-            self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
-        for step in self._steps:
+            self._fill_message(ending)
+        for step in self._open_steps():
             of_calls = step is self._tool_step
             step["status"] = ending.tool_step if of_calls else ending.message_step
             step["last_error"] = ending.last_error
@@ -99,26 +97,39 @@ class Turn:
             if of_calls:
                 calls = [_shown(call.plain()) for call in self.answer.calls]
                 step["details"] = {"type": "tool_calls", "tool_calls": calls}
-        return [self._message] if self._message else [], self._steps
-
-    def end_message(self) -> tuple[list[Record], list[Record]]:
-        """Finish the message alone; what it cost is counted with the calls that follow it."""
-        messages, steps = self.end(FINISHED)
-        for step in steps:
-            step["usage"] = NO_USAGE
-        return messages, steps
+        return [*self._ended, *([self._message] if self._message else [])], self._steps
 
     def announce(self, written_at: datetime) -> None:
-        """Tell how the message and the steps ended, once that is a fact; they are no longer the turn's to end."""
+        """Tell how the rest ended, now that it is a fact."""
         if self._message is not None:
             self._message["ended_at"] = written_at
             self._writer.put(f"thread.message.{self._message['status']}", self._message_object())
-        for step in self._steps:
+        for step in self._open_steps():
             if step["status"] != StepStatus.IN_PROGRESS:
                 step["ended_at"] = written_at
                 self._writer.put(f"thread.run.step.{step['status']}", step_object(step))
-        self._position += len(self._steps)
-        self._message, self._steps, self._text = None, [], ""
+
+    def _open_steps(self) -> list[Record]:
+        return [step for step in self._steps if step["ended_at"] is None]
+
+    def _end_message(self) -> None:
+        """The message is complete: tell so. What it cost is counted with the calls that follow it."""
+        if self._message is None:
+            return
+        self._fill_message(FINISHED)
+        self._message["ended_at"] = self._clock.now()
+        self._writer.put("thread.message.completed", self._message_object())
+        (step,) = self._open_steps()
+        step |= {"status": StepStatus.COMPLETED, "usage": NO_USAGE, "ended_at": self._message["ended_at"]}
+        self._writer.put("thread.run.step.completed", step_object(step))
+        self._ended.append(self._message)
+        self._message, self._text = None, ""
+
+    def _fill_message(self, ending: Ending) -> None:
+        if self._message is not None:
+            self._message["content"] = [text_part(self._text)]
+            self._message["incomplete_reason"] = ending.message
+            self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
 
     def _begin_message(self) -> Record:
         position = self._position + len(self._steps)

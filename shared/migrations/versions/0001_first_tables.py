@@ -95,6 +95,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index(
+        "files_expiring", "files", ["expires_at"], unique=False, postgresql_where=sa.text("expires_at IS NOT NULL")
+    )
     op.create_index("files_listed", "files", ["project_id", "created_at", "id"], unique=False)
     op.create_table(
         "messages",
@@ -306,6 +309,7 @@ def downgrade() -> None:
     op.drop_index("messages_listed", table_name="messages")
     op.drop_table("messages")
     op.drop_index("files_listed", table_name="files")
+    op.drop_index("files_expiring", table_name="files", postgresql_where=sa.text("expires_at IS NOT NULL"))
     op.drop_table("files")
     op.drop_index("assistants_listed", table_name="assistants")
     op.drop_table("assistants")
