@@ -18,7 +18,8 @@ from shared.wire.fields import Dialect
 
 
 def _services(request: Request) -> Services:
-    return request.app.state.services
+    """Those of the process, or of the request's own transaction."""
+    return getattr(request.state, "services", None) or request.app.state.services
 
 
 TheServices = Annotated[Services, Depends(_services)]

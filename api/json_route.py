@@ -7,6 +7,8 @@ import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from api.idempotency import HEADER, once
+
 
 class _Request(Request):
     async def json(self) -> Any:
@@ -23,7 +25,11 @@ class JsonRoute(APIRoute):
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
-            await request.app.state.services.keys.project_of(request.headers.get("authorization"))
-            return await handle(_Request(request.scope, request.receive))
+            keys = request.app.state.services.keys
+            project_id = await keys.project_of(request.headers.get("authorization"))
+            request = _Request(request.scope, request.receive)
+            if request.method == "POST" and HEADER in request.headers:
+                return await once(request, project_id, handle)
+            return await handle(request)
 
         return handle_json

@@ -3,14 +3,14 @@
 None of it is awaited: the row is the fact, and if the process dies right here the sweeper rings for the run.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from fastapi.responses import Response
 
 from api.dependencies import reply
 from api.services import Services
-from api.sse import event_stream
+from api.sse import EventStream
 from shared.database import Row
 from shared.errors import InvalidRequest
 from shared.events.log import KEEP_AFTER_EXPIRY
@@ -25,6 +25,16 @@ from shared.wire.threads import thread_object
 
 BEGINNING = EventId(0, 0)
 POLL_AFTER = {"openai-poll-after-ms": "250"}  # a poll is one look at one row
+
+
+class RunStream(EventStream):
+    """The events of a run that come after one of them."""
+
+    def __init__(self, frames: AsyncGenerator[bytes], row: Row, begins_after: EventId) -> None:
+        super().__init__(frames)
+        self.run_id: str = row["id"]
+        self.thread_id: str = row["thread_id"]
+        self.begins_after = begins_after
 
 
 def new_thread(row: Row, params: Mapping[str, Any]) -> Object:
@@ -92,7 +102,7 @@ def joined(services: Services, row: Row, last_event_id: str | None) -> Response:
         reader.stop_with(row)
     else:
         reader.fall_behind()
-    return event_stream(services.streams.follow(reader))
+    return RunStream(services.streams.follow(reader), row, after)
 
 
 def _writer(services: Services, row: Row) -> EventWriter:
@@ -110,4 +120,5 @@ def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, str
         services.doorbell.ring(run_id, *commands)
     if reader is None or writer.entry is None:
         return reply(run, POLL_AFTER)
-    return event_stream(services.streams.follow(reader, writer.entry.frames))
+    frames = services.streams.follow(reader, writer.entry.frames)
+    return RunStream(frames, row, EventId(writer.entry.last.term, 0))

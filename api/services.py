@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from api.auth import KeyRing
 from api.catalog import Catalog
 from api.streams import Streams
-from shared.database import Database
+from shared.database import Database, Executor
 from shared.files.storage import BlobStore, LocalStore
 from shared.queue import Doorbell
-from shared.redis import Outbox, connect
+from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ class Services:
 
     settings: Settings
     database: Database
+    executor: Executor  # what handlers execute statements with: the database, or the request's transaction
     redis: "redis.asyncio.Redis"
-    outbox: Outbox
+    outbox: Sender
     doorbell: Doorbell
     streams: Streams
     keys: KeyRing
@@ -46,6 +47,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
         yield Services(
             settings=settings,
             database=database,
+            executor=database,
             redis=redis_client,
             outbox=outbox,
             doorbell=Doorbell(outbox),

@@ -10,6 +10,8 @@ HEADERS = {
 }
 
 
-def event_stream(frames: AsyncGenerator[bytes]) -> StreamingResponse:
-    """Send frames as they come. When the client goes, the generator is closed; the run goes on."""
-    return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
+class EventStream(StreamingResponse):
+    """Sends frames as they come. When the client goes, the generator is closed; the run goes on."""
+
+    def __init__(self, frames: AsyncGenerator[bytes]) -> None:
+        super().__init__(frames, media_type="text/event-stream", headers=HEADERS)

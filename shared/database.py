@@ -39,15 +39,15 @@ class Executor(Protocol):
 
 
 class Transaction:
-    """Several statements that happen together or not at all."""
+    """Several statements that happen together or not at all. One that fails leaves those before it as they are."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        """Execute and return every row; an empty list where the statement returns none by nature."""
-        result = await self._connection.execute(statement, params)
-        return cast("Sequence[Row]", result.mappings().all()) if result.returns_rows else []
+        """Execute and return every row."""
+        async with self._connection.begin_nested():
+            return await _rows(self._connection, statement, params)
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
         """Execute and return the first row, or None."""
@@ -90,7 +90,7 @@ class Database:
 
     async def _all(self, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:
         async with self._engine.connect() as connection:
-            return await Transaction(connection).all(statement, params)
+            return await _rows(connection, statement, params)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -107,6 +107,12 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+async def _rows(connection: AsyncConnection, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:
+    """Every row; an empty list where the statement returns none by nature."""
+    result = await connection.execute(statement, params)
+    return cast("Sequence[Row]", result.mappings().all()) if result.returns_rows else []
 
 
 def _only_reads(statement: Executable) -> bool:

@@ -13,7 +13,7 @@ import orjson
 from celery import Celery
 from kombu.entity import Queue
 
-from shared.redis import Command, Outbox
+from shared.redis import Command, Sender
 from shared.settings import Settings
 
 EXECUTE_RUN = "run.execute"
@@ -80,7 +80,7 @@ class Doorbell:
     that is already committed.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Sender) -> None:
         self._outbox = outbox
         self._template = message_template()
 

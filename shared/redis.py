@@ -7,7 +7,7 @@ event, and both can be lost without losing a fact (the sweeper rings again, a re
 import asyncio
 import contextvars
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import redis.asyncio
 import structlog
@@ -56,6 +56,14 @@ async def published(channels: PubSub) -> AsyncGenerator[dict[str, Any]]:
         if message["type"] != "pong":
             yield message
     raise ConnectionLost("the subscription does not answer")
+
+
+class Sender(Protocol):
+    """Whoever takes commands that nobody waits for."""
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Take commands, to be sent in order."""
+        ...
 
 
 class Outbox:

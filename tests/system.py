@@ -1,5 +1,6 @@
 """The system under test: real API and worker processes on real servers, with the scripted model behind them."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -184,6 +185,13 @@ class Project:
         """The tenant that this key belongs to."""
         async with AsyncOpenAI(base_url=system.base_url, api_key=key, max_retries=0, timeout=30) as client:
             yield cls(key, system.base_url, client)
+
+
+async def until(holds: Callable[[], bool], within: timedelta = timedelta(seconds=15)) -> None:
+    """Return once something that nobody signals has come to hold. Raises TimeoutError."""
+    async with asyncio.timeout(within.total_seconds()):
+        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 # another process does it, and doesn't tell
+            await asyncio.sleep(0.05)  # it happens in another process, which doesn't tell
 
 
 def create_database(server_url: str, name: str) -> str:

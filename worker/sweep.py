@@ -15,6 +15,7 @@ from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
 from shared.files import commands as files
+from shared.idempotency.statements import FORGET
 from shared.queue import RUNS_QUEUE
 from shared.runs import commands, statements, transitions
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
@@ -61,6 +62,7 @@ async def sweep(deps: Deps) -> None:
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             deps.doorbell.ring(following["id"])
     await _forget_files(deps)
+    await deps.vital.all(FORGET, {"at_most": AT_MOST})
     unanswered = await deps.outbox.length(RUNS_QUEUE)
     deps.live.backlog = bool(unanswered)
     if unanswered is not None:

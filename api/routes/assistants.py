@@ -20,22 +20,22 @@ router = APIRouter(route_class=JsonRoute)
 async def create_assistant(body: CreateAssistant, caller: TheCaller, services: TheServices) -> Response:
     """Create an assistant."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
-    row = await assistants.create(services.database, caller.project_id, body.columns())
+    await files.require(services.executor, caller.project_id, body.referred_files())
+    row = await assistants.create(services.executor, caller.project_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 
 
 @router.get("/assistants")
 async def list_assistants(caller: TheCaller, services: TheServices, page: ThePage) -> Response:
     """List assistants."""
-    found = await table.page(services.database, Assistant, {"project_id": caller.project_id}, page)
+    found = await table.page(services.executor, Assistant, {"project_id": caller.project_id}, page)
     return reply(listing(found, lambda row: assistant_object(row, caller.dialect)))
 
 
 @router.get("/assistants/{assistant_id}")
 async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
     """Retrieve an assistant."""
-    row = await assistants.get(services.database, caller.project_id, assistant_id)
+    row = await assistants.get(services.executor, caller.project_id, assistant_id)
     return reply(assistant_object(row, caller.dialect))
 
 
@@ -45,13 +45,13 @@ async def modify_assistant(
 ) -> Response:
     """Modify an assistant; what is absent stays as it is."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
-    row = await assistants.modify(services.database, caller.project_id, assistant_id, body.columns())
+    await files.require(services.executor, caller.project_id, body.referred_files())
+    row = await assistants.modify(services.executor, caller.project_id, assistant_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 
 
 @router.delete("/assistants/{assistant_id}")
 async def delete_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
     """Delete an assistant; its runs and messages stay."""
-    await assistants.delete(services.database, caller.project_id, assistant_id)
+    await assistants.delete(services.executor, caller.project_id, assistant_id)
     return reply(deleted("assistant.deleted", assistant_id))

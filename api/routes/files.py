@@ -42,7 +42,7 @@ async def upload_file(
     if (anchor is None) != (seconds is None):
         raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
     row = await files.upload(
-        services.database,
+        services.executor,
         services.store,
         caller.project_id,
         filename=_name(file),
@@ -64,26 +64,26 @@ async def list_files(
 ) -> Response:
     """List files, of one purpose or of all."""
     keys = {"project_id": caller.project_id} | ({"purpose": purpose} if purpose else {})
-    return reply(listing(await table.page(services.database, File, keys, Page(limit, order, after)), file_object))
+    return reply(listing(await table.page(services.executor, File, keys, Page(limit, order, after)), file_object))
 
 
 @router.get("/files/{file_id}")
 async def get_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
     """Retrieve the facts about a file."""
-    return reply(file_object(await files.get(services.database, caller.project_id, file_id)))
+    return reply(file_object(await files.get(services.executor, caller.project_id, file_id)))
 
 
 @router.delete("/files/{file_id}")
 async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
     """Delete a file."""
-    await files.delete(services.database, services.store, caller.project_id, file_id)
+    await files.delete(services.executor, services.store, caller.project_id, file_id)
     return reply(deleted("file", file_id))
 
 
 @router.get("/files/{file_id}/content")
 async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
     """Download a file. What a tenant uploaded is never shown by a browser as a page of ours."""
-    row = await files.get(services.database, caller.project_id, file_id)
+    row = await files.get(services.executor, caller.project_id, file_id)
     headers = {
         "content-length": str(row["bytes"]),
         "content-disposition": f"attachment; filename*=UTF-8''{quote(row['filename'])}",

@@ -27,10 +27,10 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
     """Create a thread and run it; streamed, if asked for."""
     for message in (body.thread.messages if body.thread else None) or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
+    await files.require(services.executor, caller.project_id, body.referred_files())
     params = body.params()
     row = await runs.create_with_thread(
-        services.database,
+        services.executor,
         caller.project_id,
         ids.new("run"),
         params,
@@ -46,14 +46,14 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
     """Create a run; streamed, if asked for."""
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
+    await files.require(services.executor, caller.project_id, body.referred_files())
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"
     if when_busy == "cancel_active":
-        cancelled = await runs.make_way(services.database, caller.project_id, thread_id)
+        cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
             launch.cancelled(services, cancelled, caller.dialect)
     row = await runs.create(
-        services.database,
+        services.executor,
         caller.project_id,
         ids.new("run"),
         thread_id,
@@ -68,9 +68,9 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
 @router.get("/threads/{thread_id}/runs")
 async def list_runs(thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage) -> Response:
     """List the thread's runs."""
-    found = await table.page(services.database, Run, {"thread_id": thread_id, "project_id": caller.project_id}, page)
+    found = await table.page(services.executor, Run, {"thread_id": thread_id, "project_id": caller.project_id}, page)
     if not found.rows:
-        await threads.get(services.database, caller.project_id, thread_id)
+        await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: run_object(row, caller.dialect)))
 
 
@@ -83,7 +83,7 @@ async def get_run(
     assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
 ) -> Response:
     """Retrieve a run; this is what clients poll. `assistantd=true` adds what else is known of it."""
-    row = await runs.get(services.database, caller.project_id, thread_id, run_id)
+    row = await runs.get(services.executor, caller.project_id, thread_id, run_id)
     more = {"assistantd": run_facts(row)} if assistantd else {}
     return reply(run_object(row, caller.dialect) | more, launch.POLL_AFTER)
 
@@ -97,7 +97,7 @@ async def follow_run(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Stream the run's events from the beginning, or from after `Last-Event-ID`; ours, beyond the original."""
-    row = await runs.get(services.database, caller.project_id, thread_id, run_id)
+    row = await runs.get(services.executor, caller.project_id, thread_id, run_id)
     return launch.joined(services, row, last_event_id)
 
 
@@ -106,16 +106,16 @@ async def modify_run(
     thread_id: ThreadId, run_id: RunId, body: ModifyMetadata, caller: TheCaller, services: TheServices
 ) -> Response:
     """Modify a run's metadata."""
-    row = await runs.modify(services.database, caller.project_id, thread_id, run_id, body.columns())
+    row = await runs.modify(services.executor, caller.project_id, thread_id, run_id, body.columns())
     return reply(run_object(row, caller.dialect))
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel")
 async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
     """Cancel a run: at once if nobody works on it, else its worker is told to stop."""
-    row = await runs.cancel(services.database, caller.project_id, thread_id, run_id)
+    row = await runs.cancel(services.executor, caller.project_id, thread_id, run_id)
     if row["status"] in TERMINAL and row["has_next"]:
-        launch.promoted(services, await runs.promote(services.database, thread_id))
+        launch.promoted(services, await runs.promote(services.executor, thread_id))
     return launch.cancelled(services, row, caller.dialect)
 
 
@@ -124,7 +124,7 @@ async def submit_tool_outputs(
     thread_id: ThreadId, run_id: RunId, body: SubmitToolOutputs, caller: TheCaller, services: TheServices
 ) -> Response:
     """Give the run the outputs it waits for; streamed, if asked for."""
-    row, step = await runs.submit_tool_outputs(services.database, caller.project_id, thread_id, run_id, body.outputs())
+    row, step = await runs.submit_tool_outputs(services.executor, caller.project_id, thread_id, run_id, body.outputs())
     return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
 
 
@@ -134,9 +134,9 @@ async def list_steps(
 ) -> Response:
     """List what the run did."""
     keys = {"run_id": run_id, "thread_id": thread_id, "project_id": caller.project_id}
-    found = await table.page(services.database, RunStep, keys, page)
+    found = await table.page(services.executor, RunStep, keys, page)
     if not found.rows:
-        await runs.get(services.database, caller.project_id, thread_id, run_id)
+        await runs.get(services.executor, caller.project_id, thread_id, run_id)
     return reply(listing(found, step_object))
 
 
@@ -145,5 +145,5 @@ async def get_step(
     thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices
 ) -> Response:
     """Retrieve one step."""
-    row = await runs.get_step(services.database, caller.project_id, thread_id, run_id, step_id)
+    row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
     return reply(step_object(row))

@@ -31,28 +31,28 @@ async def create_thread(caller: TheCaller, services: TheServices, body: CreateTh
     body = body or CreateThread()
     for message in body.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
-    return reply(thread_object(await threads.create(services.database, caller.project_id, body.params())))
+    await files.require(services.executor, caller.project_id, body.referred_files())
+    return reply(thread_object(await threads.create(services.executor, caller.project_id, body.params())))
 
 
 @router.get("/threads/{thread_id}")
 async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
     """Retrieve a thread."""
-    return reply(thread_object(await threads.get(services.database, caller.project_id, thread_id)))
+    return reply(thread_object(await threads.get(services.executor, caller.project_id, thread_id)))
 
 
 @router.post("/threads/{thread_id}")
 async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices) -> Response:
     """Modify a thread."""
-    await files.require(services.database, caller.project_id, body.referred_files())
-    row = await threads.modify(services.database, caller.project_id, thread_id, body.columns())
+    await files.require(services.executor, caller.project_id, body.referred_files())
+    row = await threads.modify(services.executor, caller.project_id, thread_id, body.columns())
     return reply(thread_object(row))
 
 
 @router.delete("/threads/{thread_id}")
 async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
     """Delete a thread with all that is in it; an active run ends without a trace."""
-    await threads.delete(services.database, caller.project_id, thread_id)
+    await threads.delete(services.executor, caller.project_id, thread_id)
     return reply(deleted("thread.deleted", thread_id))
 
 
@@ -62,8 +62,8 @@ async def create_message(
 ) -> Response:
     """Add a message; not while a run is active on the thread."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
-    await files.require(services.database, caller.project_id, body.referred_files())
-    row = await threads.add_message(services.database, caller.project_id, thread_id, body.record())
+    await files.require(services.executor, caller.project_id, body.referred_files())
+    row = await threads.add_message(services.executor, caller.project_id, thread_id, body.record())
     return reply(message_object(row, caller.dialect))
 
 
@@ -77,16 +77,16 @@ async def list_messages(
 ) -> Response:
     """List messages, newest first by default; `run_id` leaves those that the run made."""
     keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({"run_id": run_id} if run_id else {})
-    found = await table.page(services.database, Message, keys, page)
+    found = await table.page(services.executor, Message, keys, page)
     if not found.rows:
-        await threads.get(services.database, caller.project_id, thread_id)
+        await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: message_object(row, caller.dialect)))
 
 
 @router.get("/threads/{thread_id}/messages/{message_id}")
 async def get_message(thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices) -> Response:
     """Retrieve a message."""
-    row = await threads.get_message(services.database, caller.project_id, thread_id, message_id)
+    row = await threads.get_message(services.executor, caller.project_id, thread_id, message_id)
     return reply(message_object(row, caller.dialect))
 
 
@@ -95,7 +95,7 @@ async def modify_message(
     thread_id: ThreadId, message_id: MessageId, body: ModifyMetadata, caller: TheCaller, services: TheServices
 ) -> Response:
     """Modify a message's metadata."""
-    row = await threads.modify_message(services.database, caller.project_id, thread_id, message_id, body.columns())
+    row = await threads.modify_message(services.executor, caller.project_id, thread_id, message_id, body.columns())
     return reply(message_object(row, caller.dialect))
 
 
@@ -104,5 +104,5 @@ async def delete_message(
     thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices
 ) -> Response:
     """Delete a message."""
-    await threads.delete_message(services.database, caller.project_id, thread_id, message_id)
+    await threads.delete_message(services.executor, caller.project_id, thread_id, message_id)
     return reply(deleted("thread.message.deleted", message_id))

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from shared.events import log
 from shared.events.types import DONE, Entry, EventId, frame
-from shared.redis import Command, Outbox
+from shared.redis import Command, Sender
 from shared.wire.objects import Object
 
 FLUSH_AFTER = timedelta(milliseconds=50)
@@ -18,7 +18,7 @@ class EventWriter:
     gathered since the last flush: never a fact, for facts are rows.
     """
 
-    def __init__(self, outbox: Outbox, run_id: str, term: int, *, keep: timedelta, after: int = 0) -> None:
+    def __init__(self, outbox: Sender, run_id: str, term: int, *, keep: timedelta, after: int = 0) -> None:
         self._outbox = outbox
         self._run_id = run_id
         self._term = term

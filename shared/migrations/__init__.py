@@ -8,11 +8,12 @@ from alembic.config import Config
 from shared.assistants.rows import Assistant
 from shared.database import driver_url
 from shared.files.rows import File
+from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread
 
-TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File)
+TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey)
 """Every table there is, parents first."""
 
 

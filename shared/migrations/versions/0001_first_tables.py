@@ -13,6 +13,20 @@ depends_on = None
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
     op.create_table(
+        "idempotency_keys",
+        sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.Column("thread_id", sa.Text(), nullable=True),
+        sa.Column("stream_after", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("project_id", "key"),
+    )
+    op.create_index("idempotency_keys_by_age", "idempotency_keys", ["created_at"], unique=False)
+    op.create_table(
         "projects",
         sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -318,3 +332,5 @@ def downgrade() -> None:
     op.drop_index("threads_listed", table_name="threads")
     op.drop_table("threads")
     op.drop_table("projects")
+    op.drop_index("idempotency_keys_by_age", table_name="idempotency_keys")
+    op.drop_table("idempotency_keys")

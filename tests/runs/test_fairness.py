@@ -1,0 +1,114 @@
+"""Whose turn it is, when more runs are queued than workers take."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from infra.embedded.postgres import Postgres
+from shared import ids
+from shared.database import Database
+from shared.runs import statements, transitions
+from shared.runs.statements import ContextLimits
+from tests.scripted_model import Gate, Say, ScriptedModel
+from tests.system import Project, System, create_database
+
+LIMITS = ContextLimits(items=10, bytes=1_000_000)
+
+QUEUE = text("""
+WITH thread AS (INSERT INTO threads (id, project_id) VALUES (:thread_id, :project_id) RETURNING id)
+INSERT INTO runs (id, project_id, thread_id, assistant_id, model, parallel_tool_calls, expires_at)
+SELECT :run_id, :project_id, thread.id, 'asst_x', 'm', true, now() + interval '1 hour' FROM thread""")
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    """A database of the test's own: the fair claim looks at every project there is."""
+    url = create_database(postgres.url, ids.new("proj").lower())
+    async with Database(url) as connected:
+        yield connected
+
+
+async def queue(database: Database, project: str, runs: int) -> None:
+    for _ in range(runs):
+        params = {"thread_id": ids.new("thread"), "run_id": ids.new("run"), "project_id": project}
+        await database.all(QUEUE, params)
+
+
+async def claim_fairly(database: Database, at_once: int | None = None) -> str | None:
+    """The project whose run is claimed."""
+    move = transitions.claim("worker", timedelta(seconds=10))
+    claim = statements.claim(move, None, LIMITS, at_once)
+    row = await database.one(claim.sql, claim.params)
+    return None if row is None else row["project_id"]
+
+
+async def test_a_single_run_does_not_wait_for_another_tenants_thousand(database: Database) -> None:
+    await queue(database, "proj_many", 300)
+    assert [await claim_fairly(database) for _ in range(5)] == ["proj_many"] * 5
+    await queue(database, "proj_one", 1)
+
+    assert await claim_fairly(database) == "proj_one"
+    assert await claim_fairly(database) == "proj_many"
+
+
+async def test_projects_take_turns(database: Database) -> None:
+    for project in ("proj_a", "proj_b", "proj_c"):
+        await queue(database, project, 3)
+
+    taken = [await claim_fairly(database) for _ in range(9)]
+
+    for first in (0, 3, 6):
+        assert set(taken[first : first + 3]) == {"proj_a", "proj_b", "proj_c"}
+    assert await claim_fairly(database) is None
+
+
+async def test_many_claims_at_once_take_each_run_once(database: Database) -> None:
+    await queue(database, "proj_a", 20)
+    await queue(database, "proj_b", 20)
+
+    taken = await asyncio.gather(*(claim_fairly(database) for _ in range(60)))
+    while (more := await claim_fairly(database)) is not None:  # those that found every candidate locked
+        taken.append(more)
+
+    assert sorted(filter(None, taken)) == ["proj_a"] * 20 + ["proj_b"] * 20
+
+
+async def test_a_project_at_its_limit_waits_and_others_do_not(database: Database) -> None:
+    await queue(database, "proj_a", 3)
+    await queue(database, "proj_b", 1)
+
+    taken = [await claim_fairly(database, at_once=2) for _ in range(4)]
+
+    assert sorted(filter(None, taken)) == ["proj_a", "proj_a", "proj_b"]
+
+
+async def test_a_limit_holds_over_processes_and_everything_completes(
+    room: Path, database_url: str, redis_url: str, model: ScriptedModel
+) -> None:
+    """Runs beyond it begin as others end."""
+    root = room / "limited"
+    root.mkdir()
+    settings = {"ASSISTANTD_PROJECT_CONCURRENCY": "2"}
+    apart = redis_url.rsplit("/", 1)[0] + "/7"
+    system = System(root, create_database(database_url, "limited"), apart, model.base_url, settings)
+    system.start()
+    hold = Gate()
+    name = model.script(*(Say(["One ", hold, "two."]) for _ in range(5)))
+    try:
+        async with Project.of(system) as project:
+            client = project.client.beta
+            assistant = await client.assistants.create(model=name)
+            runs = [await client.threads.create_and_run(assistant_id=assistant.id) for _ in range(5)]
+            await model.requested(name, 2)
+            held = system.query("SELECT count(*) FROM runs WHERE status = 'in_progress'")
+            hold.open()
+            for run in runs:
+                ended = await client.threads.runs.poll(run.id, thread_id=run.thread_id, poll_interval_ms=20)
+                assert ended.status == "completed"
+    finally:
+        system.stop()
+    assert held == [(2,)]
