@@ -17,6 +17,7 @@ from worker.deps import Deps
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
+from worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ class WorkerServices:
         self._settings = settings
         self._deps: Deps | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._watchdog = Watchdog(settings.lease_duration)
 
     @property
     def deps(self) -> Deps:
@@ -57,6 +59,7 @@ class WorkerServices:
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
             task.add_done_callback(_must_not_end)
+        self._watchdog.start(asyncio.get_running_loop())
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start from another thread, and end the process if that fails: Celery would go on without us."""
@@ -68,6 +71,7 @@ class WorkerServices:
 
     async def close(self) -> None:
         """End the duties and close everything, the outbox after its last event."""
+        self._watchdog.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
