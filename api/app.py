@@ -9,6 +9,7 @@ from api import errors
 from api.middleware import RequestContext
 from api.routes import assistants, files, health, models, runs, threads
 from api.services import running
+from shared import crashpoints
 from shared.logs import configure_logging
 from shared.readiness import notify_ready
 from shared.settings import Settings
@@ -17,6 +18,7 @@ from shared.settings import Settings
 def create_app(settings: Settings) -> FastAPI:
     """An application that serves with these settings; nothing is opened before it starts."""
     configure_logging(settings)
+    crashpoints.arm(settings.crash_at)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

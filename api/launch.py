@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from api.dependencies import reply
 from api.services import Services
 from api.sse import EventStream
+from shared.crashpoints import crossing
 from shared.database import Row
 from shared.errors import InvalidRequest
 from shared.events.log import KEEP_AFTER_EXPIRY
@@ -51,6 +52,7 @@ def new_thread(row: Row, params: Mapping[str, Any]) -> Object:
 
 def started(services: Services, row: Row, dialect: Dialect, *, stream: bool, thread: Object | None = None) -> Response:
     """A run was created."""
+    crossing("run.created")
     run = run_object(row, dialect)
     writer = _writer(services, row)
     if thread is not None:
@@ -62,6 +64,7 @@ def started(services: Services, row: Row, dialect: Dialect, *, stream: bool, thr
 
 def resumed(services: Services, row: Row, step: Mapping[str, Any], dialect: Dialect, *, stream: bool) -> Response:
     """Tool outputs were submitted."""
+    crossing("outputs.submitted")
     run = run_object(row, dialect)
     writer = _writer(services, row)
     writer.put("thread.run.step.completed", step_object(step))
@@ -77,6 +80,7 @@ def promoted(services: Services, row: Row | None) -> None:
 
 def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
     """A run was cancelled, or its worker has to be told."""
+    crossing("cancel.requested")
     run = run_object(row, dialect)
     if row["status"] in TERMINAL:
         writer = _writer(services, row)
@@ -118,6 +122,7 @@ def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, str
         services.outbox.send(commands)
     else:
         services.doorbell.ring(run_id, *commands)
+    crossing("run.rung")
     if reader is None or writer.entry is None:
         return reply(run, POLL_AFTER)
     frames = services.streams.follow(reader, writer.entry.frames)

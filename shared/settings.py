@@ -17,6 +17,8 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.crashpoints import Point
+
 PREFIX = "ASSISTANTD_"
 KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
 OPENAI_URL = "https://api.openai.com/v1"
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
 
     log_format: Literal["console", "json"] = Field(default="console", description="for people or for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    crash_at: Point | None = Field(default=None, description="for tests: where a process dies")
     notify_socket: str | None = Field(
         default=None,
         validation_alias=AliasChoices("NOTIFY_SOCKET", "notify_socket"),

@@ -98,15 +98,15 @@ class System:
         for process in (self.spawn_api(), self.spawn_worker()):
             process.wait_until_ready()
 
-    def spawn_api(self, port: int | None = None) -> Process:
+    def spawn_api(self, **settings: str) -> Process:
         """Start an API process; `base_url` is its address."""
-        port = port or free_port()
+        port = free_port()
         self.base_url = f"http://127.0.0.1:{port}/v1"
-        return self._spawn("api", "--port", str(port))
+        return self._spawn("api", "--port", str(port), **settings)
 
-    def spawn_worker(self) -> Process:
+    def spawn_worker(self, **settings: str) -> Process:
         """Start a worker process."""
-        return self._spawn("worker", "--name", f"worker-{len(self.processes)}")
+        return self._spawn("worker", "--name", f"worker-{len(self.processes)}", **settings)
 
     async def key(self, project: str) -> str:
         """A new key to the project of that name."""
@@ -146,7 +146,8 @@ class System:
             **self.settings,
         }
 
-    def _spawn(self, *arguments: str) -> Process:
+    def _spawn(self, *arguments: str, **settings: str) -> Process:
+        more = {f"ASSISTANTD_{name.upper()}": value for name, value in settings.items()}
         label = f"{arguments[0]}-{len(self.processes)}"
         log, address = self.root / f"{label}.log", self.root / f"{label}.ready"
         notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -154,7 +155,7 @@ class System:
         with log.open("wb") as output:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "infra.cli", *arguments],
-                env={**self._environment(), "NOTIFY_SOCKET": str(address)},
+                env={**self._environment(), **more, "NOTIFY_SOCKET": str(address)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

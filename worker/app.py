@@ -8,6 +8,7 @@ from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
 
+from shared import crashpoints
 from shared.logs import configure_logging
 from shared.queue import EXECUTE_RUN, RUNS_QUEUE, celery_app
 from shared.readiness import notify_ready
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> Celery:
     """An application that executes runs with these settings. Raises SettingsError if no model is configured."""
     if settings.upstream is None:
         raise SettingsError("ASSISTANTD_MODEL_BASE_URL is not set (an OpenAI-compatible endpoint, with its /v1)")
+    crashpoints.arm(settings.crash_at)
     app = celery_app(settings)
     app.conf.worker_pool = "worker.pool:TaskPool"
     app.conf.worker_drain_seconds = settings.drain_timeout.total_seconds()

@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.crashpoints import crossing
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
@@ -45,6 +46,7 @@ async def sweep(deps: Deps) -> None:
     attempts = {"max_attempts": deps.settings.run_max_attempts}
     for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < :max_attempts", attempts):
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
+        crossing("run.requeued")
         deps.doorbell.ring(row["id"])
     gave_up = transitions.give_up(
         f"The workers that executed this run died {deps.settings.run_max_attempts} times. "
@@ -60,6 +62,7 @@ async def sweep(deps: Deps) -> None:
         announce_end(deps, row)
     for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
+            crossing("run.promoted")
             deps.doorbell.ring(following["id"])
     await _forget_files(deps)
     await deps.vital.all(FORGET, {"at_most": AT_MOST})

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
+from shared.crashpoints import crossing
 from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
@@ -48,6 +49,7 @@ async def execute(run_id: str, deps: Deps) -> None:
     claimed, leaving = await _finish(_claim(run_id, deps))
     if claimed is None:
         return
+    crossing("run.claimed")
     run_id = claimed["id"]
     structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
     with deps.live.holding(run_id, claimed["term"], sent) as held:
@@ -119,12 +121,14 @@ class Attempt:
         if row is None:
             log.info("run.passed_on")
             return
+        crossing("run.settled")
         if row["status"] == RunStatus.QUEUED:
             self.deps.doorbell.ring(row["id"])
         else:
             self._announce(row)
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
+        crossing("run.announced")
         await _make_room(self.deps, row)
 
     def _announce(self, row: Row) -> None:
@@ -155,6 +159,7 @@ async def _claim(run_id: str, deps: Deps) -> Row | None:
 async def _make_room(deps: Deps, run: Row) -> None:
     """A run has ended: ring for those that could not begin because of it."""
     if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
+        crossing("run.promoted")
         deps.doorbell.ring(following["id"])
     if deps.settings.project_concurrency is not None:
         for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
@@ -235,6 +240,7 @@ async def _take_turn(attempt: Attempt) -> Outcome:
             for delta in answer.add(chunk):
                 this.tell(delta)
     this.heard_all()
+    crossing("answer.heard")
     attempt.count(answer.usage)
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")

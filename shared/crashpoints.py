@@ -1,0 +1,38 @@
+"""Named places at which a test lets a process die: between a commit and what follows it.
+
+In production they are a comparison with None. `ASSISTANTD_CRASH_AT` names one; a process that comes by it dies at once,
+as if the machine had been switched off under it.
+"""
+
+import os
+import signal
+from typing import Literal, get_args
+
+Point = Literal[
+    "run.created",  # API: committed, not rung for, not answered
+    "run.rung",  # API: ring and first events queued, not answered
+    "outputs.submitted",  # API: committed, not rung for
+    "cancel.requested",  # API: committed, the worker not told
+    "run.claimed",  # worker: committed, nothing done yet
+    "answer.heard",  # worker: the model has said everything, nothing is recorded
+    "run.settled",  # worker: committed, nobody told
+    "run.announced",  # worker: last events queued, room for others not made
+    "run.requeued",  # sweeper: committed, not rung for
+    "run.promoted",  # sweeper or worker: committed, not rung for
+]
+
+POINTS: tuple[Point, ...] = get_args(Point)
+
+_armed: str | None = None
+
+
+def arm(name: str | None) -> None:
+    """Die at this point; None, as always but in tests, at none."""
+    global _armed  # noqa: PLW0603 # one process, one death
+    _armed = name
+
+
+def crossing(point: Point) -> None:
+    """The process is at this point."""
+    if _armed == point:
+        os.kill(os.getpid(), signal.SIGKILL)
