@@ -8,6 +8,10 @@
 A message here is the sentence that the client reads; which HTTP status it travels under is decided in `api/errors.py`.
 """
 
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class AssistantdError(Exception):
     """Base of all errors that are the caller's to know.
@@ -27,6 +31,13 @@ class NotFound(AssistantdError):
 
     def __init__(self, kind: str, object_id: str) -> None:
         super().__init__(f"No {kind} found with id '{object_id}'.")
+
+
+def found(thing: T | None, kind: str, object_id: str) -> T:
+    """The thing, if there is one. Raises NotFound."""
+    if thing is None:
+        raise NotFound(kind, object_id)
+    return thing
 
 
 class InvalidRequest(AssistantdError):

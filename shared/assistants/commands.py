@@ -6,7 +6,7 @@ from typing import Any
 from shared import ids, table
 from shared.assistants.rows import Assistant
 from shared.database import Executor, Row
-from shared.errors import NotFound
+from shared.errors import NotFound, found
 
 
 async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> Row:
@@ -16,18 +16,18 @@ async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> R
 
 async def get(db: Executor, project_id: str, assistant_id: str) -> Row:
     """The assistant. Raises NotFound."""
-    row = await table.get(db, Assistant, {"id": assistant_id, "project_id": project_id})
-    if row is None:
-        raise NotFound("assistant", assistant_id)
-    return row
+    return found(
+        await table.get(db, Assistant, {"id": assistant_id, "project_id": project_id}), "assistant", assistant_id
+    )
 
 
 async def modify(db: Executor, project_id: str, assistant_id: str, columns: Mapping[str, Any]) -> Row:
     """Change the assistant; runs that have begun keep what they were told. Raises NotFound."""
-    row = await table.modify(db, Assistant, {"id": assistant_id, "project_id": project_id}, columns)
-    if row is None:
-        raise NotFound("assistant", assistant_id)
-    return row
+    return found(
+        await table.modify(db, Assistant, {"id": assistant_id, "project_id": project_id}, columns),
+        "assistant",
+        assistant_id,
+    )
 
 
 async def delete(db: Executor, project_id: str, assistant_id: str) -> None:

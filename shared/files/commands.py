@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared import ids, table
 from shared.database import Executor, Row
-from shared.errors import NotFound
+from shared.errors import NotFound, found
 from shared.files.rows import File
 from shared.files.storage import BlobStore
 
@@ -52,10 +52,7 @@ async def upload(
 
 async def get(db: Executor, project_id: str, file_id: str) -> Row:
     """The file. Raises NotFound."""
-    row = await table.get(db, File, {"id": file_id, "project_id": project_id})
-    if row is None:
-        raise NotFound("file", file_id)
-    return row
+    return found(await table.get(db, File, {"id": file_id, "project_id": project_id}), "file", file_id)
 
 
 async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from shared import table
 from shared.assistants import commands as assistants
 from shared.database import Executor, Row, to_json
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import InvalidRequest, NotFound, found
 from shared.runs import statements, transitions
 from shared.runs.rows import Run, RunStep
 from shared.runs.status import TERMINAL, RunStatus
@@ -89,34 +89,26 @@ async def create_with_thread(
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
     values = {**_creation(project_id, run_id, params, dialect, expires_after), "enqueue": False}
-    row = await db.one(statements.CREATE_WITH_THREAD, values)
-    if row is None:
-        raise NotFound("assistant", params["assistant_id"])
-    return row
+    return found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
 
 
 async def get(db: Executor, project_id: str, thread_id: str, run_id: str) -> Row:
     """The run. Raises NotFound."""
-    row = await table.get(db, Run, _run(project_id, thread_id, run_id))
-    if row is None:
-        raise NotFound("run", run_id)
-    return row
+    return found(await table.get(db, Run, _run(project_id, thread_id, run_id)), "run", run_id)
 
 
 async def modify(db: Executor, project_id: str, thread_id: str, run_id: str, columns: Mapping[str, Any]) -> Row:
     """Change the run's metadata. Raises NotFound."""
-    row = await table.modify(db, Run, _run(project_id, thread_id, run_id), columns)
-    if row is None:
-        raise NotFound("run", run_id)
-    return row
+    return found(await table.modify(db, Run, _run(project_id, thread_id, run_id), columns), "run", run_id)
 
 
 async def get_step(db: Executor, project_id: str, thread_id: str, run_id: str, step_id: str) -> Row:
     """One step of the run. Raises NotFound."""
-    row = await table.get(db, RunStep, {**_run(project_id, thread_id, run_id), "id": step_id, "run_id": run_id})
-    if row is None:
-        raise NotFound("run step", step_id)
-    return row
+    return found(
+        await table.get(db, RunStep, {**_run(project_id, thread_id, run_id), "id": step_id, "run_id": run_id}),
+        "run step",
+        step_id,
+    )
 
 
 async def cancel(db: Executor, project_id: str, thread_id: str, run_id: str) -> Row:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared import table
 from shared.database import Executor, Row, to_json
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import InvalidRequest, NotFound, found
 from shared.threads import statements
 from shared.threads.rows import Message, Thread
 
@@ -20,18 +20,14 @@ async def create(db: Executor, project_id: str, params: Mapping[str, Any]) -> Ro
 
 async def get(db: Executor, project_id: str, thread_id: str) -> Row:
     """The thread. Raises NotFound."""
-    row = await table.get(db, Thread, {"id": thread_id, "project_id": project_id})
-    if row is None:
-        raise NotFound("thread", thread_id)
-    return row
+    return found(await table.get(db, Thread, {"id": thread_id, "project_id": project_id}), "thread", thread_id)
 
 
 async def modify(db: Executor, project_id: str, thread_id: str, columns: Mapping[str, Any]) -> Row:
     """Change the thread. Raises NotFound."""
-    row = await table.modify(db, Thread, {"id": thread_id, "project_id": project_id}, columns)
-    if row is None:
-        raise NotFound("thread", thread_id)
-    return row
+    return found(
+        await table.modify(db, Thread, {"id": thread_id, "project_id": project_id}, columns), "thread", thread_id
+    )
 
 
 async def delete(db: Executor, project_id: str, thread_id: str) -> None:
@@ -55,20 +51,16 @@ async def add_message(db: Executor, project_id: str, thread_id: str, message: Ma
 
 async def get_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> Row:
     """The message. Raises NotFound."""
-    row = await table.get(db, Message, _message(project_id, thread_id, message_id))
-    if row is None:
-        raise NotFound("message", message_id)
-    return row
+    return found(await table.get(db, Message, _message(project_id, thread_id, message_id)), "message", message_id)
 
 
 async def modify_message(
     db: Executor, project_id: str, thread_id: str, message_id: str, columns: Mapping[str, Any]
 ) -> Row:
     """Change the message's metadata. Raises NotFound."""
-    row = await table.modify(db, Message, _message(project_id, thread_id, message_id), columns)
-    if row is None:
-        raise NotFound("message", message_id)
-    return row
+    return found(
+        await table.modify(db, Message, _message(project_id, thread_id, message_id), columns), "message", message_id
+    )
 
 
 async def delete_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> None:
