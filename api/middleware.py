@@ -7,8 +7,9 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
-from api.errors import internal
+from api.errors import STATUS, internal
 from shared import ids
+from shared.errors import TooLarge
 from shared.wire import limits
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ log = structlog.get_logger(__name__)
 
 API_VERSION = "2020-10-01"  # what OpenAI sends as openai-version
 MULTIPART_SLACK = 1024 * 1024  # bytes of boundaries and other fields around an uploaded file
-TOO_LARGE = 413
 UPLOAD = "/v1/files"
 
 
@@ -68,7 +68,7 @@ def _limited(scope: "Scope", receive: "Receive") -> "Receive":
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))
             if left < 0:
-                raise HTTPException(TOO_LARGE, "The body of your request is too large.")
+                raise HTTPException(STATUS[TooLarge], "The body of your request is too large.")
         return message
 
     return counted

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
 
 import orjson
-from sqlalchemy import Executable, TextClause
+from sqlalchemy import Executable, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -24,6 +24,10 @@ Row = Mapping[str, Any]
 def to_json(value: Any) -> str:
     """JSON for a parameter that the statement casts to jsonb."""
     return orjson.dumps(value).decode()
+
+
+SCHEMA_VERSION = text("SELECT version_num FROM alembic_version")
+"""Answers where the database can be reached and has been migrated."""
 
 
 class Executor(Protocol):

@@ -2,6 +2,7 @@
 
     AssistantdError
     ├── NotFound          an id that doesn't exist in the caller's project
+    │   └── UnknownModel  a model that nobody has
     ├── InvalidRequest    a request that can't be carried out as it stands
     └── TooLarge          a body or file beyond its limit
 
@@ -38,6 +39,13 @@ def found(thing: T | None, kind: str, object_id: str) -> T:
     if thing is None:
         raise NotFound(kind, object_id)
     return thing
+
+
+class UnknownModel(NotFound):
+    """Neither an alias nor a model of the endpoint."""
+
+    def __init__(self, model: str) -> None:
+        AssistantdError.__init__(self, f"The model '{model}' does not exist.", param="model", code="model_not_found")
 
 
 class InvalidRequest(AssistantdError):

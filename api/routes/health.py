@@ -6,15 +6,15 @@ from datetime import timedelta
 from fastapi import APIRouter
 from fastapi.responses import Response
 from redis.exceptions import RedisError
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import TheServices, reply
+from api.errors import UNAVAILABLE
+from shared.database import SCHEMA_VERSION
 
 router = APIRouter()
 
 PATIENCE = timedelta(seconds=2)
-_NEWEST = text("SELECT version_num FROM alembic_version")
 
 
 @router.get("/healthz")
@@ -28,14 +28,15 @@ async def readyz(services: TheServices) -> Response:
     """The process can do its work. Without Redis it still can: runs are accepted, and begin when Redis is back."""
     database, redis = await asyncio.gather(_database(services), _redis(services))
     response = reply({"status": "ok" if database == "ok" else "unavailable", "database": database, "redis": redis})
-    response.status_code = 200 if database == "ok" else 503
+    if database != "ok":
+        response.status_code = UNAVAILABLE
     return response
 
 
 async def _database(services: TheServices) -> str:
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            await services.database.one(_NEWEST)
+            await services.database.one(SCHEMA_VERSION)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         return type(error).__name__
     return "ok"

@@ -4,12 +4,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.dependencies import TheCaller, TheServices, reply
-from api.errors import answer, envelope
+from shared.errors import UnknownModel
 from shared.wire.objects import list_object
 
 router = APIRouter()
-
-NOT_FOUND = 404
 
 
 @router.get("/models")
@@ -25,6 +23,5 @@ async def get_model(model: str, caller: TheCaller, services: TheServices) -> Res
     del caller
     found = await services.catalog.get(model)
     if found is None:
-        message = f"The model '{model}' does not exist."
-        return answer(NOT_FOUND, envelope(message, param="model", code="model_not_found"))
+        raise UnknownModel(model)
     return reply(found)
