@@ -40,11 +40,14 @@ def _dialect(openai_beta: Annotated[str | None, Header()] = None) -> Dialect:
 
 
 async def _caller(
+    request: Request,
     services: TheServices,
     dialect: Annotated[Dialect, Depends(_dialect)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Caller:
-    return Caller(await services.keys.project_of(authorization), dialect)
+    """`JsonRoute` has looked the key up already; a second look could wait for a connection that this request holds."""
+    project_id = getattr(request.state, "project_id", None) or await services.keys.project_of(authorization)
+    return Caller(project_id, dialect)
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

@@ -46,7 +46,7 @@ async def once(request: Request, project_id: str, handle: Callable[[Request], Aw
         raise InvalidRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.", param="Idempotency-Key")
     used = {"project_id": project_id, "key": key}
     fingerprint = await _fingerprint(request)
-    held_back = _HeldBack()
+    held_back, response, kept = _HeldBack(), None, None
     async with services.database.transaction() as transaction:
         if await transaction.one(statements.TAKE, {**used, "fingerprint": fingerprint}) is not None:
             request.state.services = dataclasses.replace(
@@ -55,7 +55,9 @@ async def once(request: Request, project_id: str, handle: Callable[[Request], Aw
             response = await handle(request)
             await _keep(transaction, used, response)
         else:
-            return await _repeat(services, await transaction.one(statements.FIND, used), fingerprint)
+            kept = await transaction.one(statements.FIND, used)
+    if response is None:
+        return await _repeat(services, kept, fingerprint)
     held_back.release(services.outbox)
     return response
 

@@ -28,6 +28,7 @@ class JsonRoute(APIRoute):
             keys = request.app.state.services.keys
             project_id = await keys.project_of(request.headers.get("authorization"))
             request = _Request(request.scope, request.receive)
+            request.state.project_id = project_id
             if request.method == "POST" and HEADER in request.headers:
                 return await once(request, project_id, handle)
             return await handle(request)

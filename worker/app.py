@@ -27,7 +27,7 @@ def main(
 ) -> None:
     """Work until told to stop: SIGTERM drains, a second one or SIGQUIT ends at once. Raises SettingsError."""
     app = create_app(settings)
-    arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle", "--task-events"]
+    arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle"]
     arguments += ["--queues", ",".join(queues), "--hostname", f"{name}@%h"]
     arguments += ["--concurrency", str(concurrency or settings.worker_concurrency)]
     arguments += ["--loglevel", settings.log_level]

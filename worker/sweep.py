@@ -1,4 +1,5 @@
-"""What nobody else will do: every worker sweeps every second, and rows that one of them has locked the others skip.
+"""What nobody else will do, so that no run is lost [RUN-1]: every worker sweeps every second, and rows that one of them
+has locked the others skip.
 
 A run whose worker died is queued again; after too many such deaths it fails. A cancelled run whose worker died is
 ended, an overdue one expired. Runs that were rung for in vain are rung for again.

@@ -1,7 +1,7 @@
 """Executing a run: claim it, drive it turn by turn, settle it. The page to read first.
 
 A crash anywhere leaves the run in progress under a lease that nobody renews; the sweeper queues it again and the next
-worker goes on after the last recorded step.
+worker goes on after the last recorded step, which it finds in the context that it claims [RUN-2].
 """
 
 import asyncio
@@ -83,7 +83,6 @@ class Attempt:
         self.held = held
         self.clock = RunClock(claimed["claimed_at"])
         self.position: int = claimed["steps"]
-        self.usage: dict[str, int] = {**turn.NO_USAGE, **(claimed["usage"] or {})}
         self.turn: Turn | None = None
         keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
         self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keep)
@@ -98,10 +97,12 @@ class Attempt:
         self.turn = Turn(self.run, self.position, self.clock, self.writer)
         return self.turn
 
-    def count(self, used: dict[str, int] | None) -> None:
-        """Add what a turn cost."""
-        for name in USAGE if used else ():
-            self.usage[name] += (used or {})[name]
+    @property
+    def usage(self) -> dict[str, int]:
+        """What the run has cost up to now, the turn that is under way included."""
+        before = self.run["usage"] or turn.NO_USAGE
+        now = (self.turn and self.turn.answer.usage) or turn.NO_USAGE
+        return {name: before[name] + now[name] for name in USAGE}
 
     async def settle(self, move: Transition, ending: Ending) -> None:
         """End this worker's part in the run, with all that led to it, and tell whoever listens.
@@ -142,9 +143,10 @@ class Attempt:
         self.writer.done()
 
     async def _write(self, move: Transition, ending: Ending) -> Row | None:
-        messages, steps = self.turn.end(ending) if self.turn is not None else ([], [])
-        if move.to is RunStatus.QUEUED:  # the next worker takes this turn again, from its beginning
-            messages, steps, self.turn = [], [], None
+        if self.turn is None or move.to is RunStatus.QUEUED:  # the next worker takes this turn again from its beginning
+            messages, steps = [], []
+        else:
+            messages, steps = self.turn.end(ending)
         statement = statements.settle(move, self.run["id"], self.run["term"], messages, steps)
         return await write.certain(self.deps.database, statement, move.to, self.held)
 
@@ -241,7 +243,6 @@ async def _take_turn(attempt: Attempt) -> Outcome:
                 this.tell(delta)
     this.heard_all()
     crossing("answer.heard")
-    attempt.count(answer.usage)
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")
     if run["max_prompt_tokens"] is not None and attempt.usage["prompt_tokens"] > run["max_prompt_tokens"]:
