@@ -1,0 +1,1 @@
+"""What holds for every run whatever happens to it: promises as queries, and a machine that tries to break them."""

@@ -1,0 +1,73 @@
+"""The promises of `shared/runs/__init__.py` as queries over a database that keeps a history of its runs.
+
+Each query returns the ids of what breaks the sentence, so nothing returned means kept. The history is a trigger's, for
+the rows alone don't tell where they have been. The state machine asks after each step, chaos at its end.
+"""
+
+import psycopg
+
+from shared.runs.status import LOCKS_THREAD, TERMINAL, in_sql
+
+_HISTORY = """
+CREATE TABLE moves (
+  number bigint GENERATED ALWAYS AS IDENTITY, run_id text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+  reason text NOT NULL, old_status text NOT NULL, new_status text NOT NULL, old_term int NOT NULL,
+  new_term int NOT NULL, old_owner text, new_owner text);
+CREATE INDEX ON moves (run_id);
+CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO moves (run_id, reason, old_status, new_status, old_term, new_term, old_owner, new_owner)
+  VALUES (NEW.id, NEW.reason, OLD.status, NEW.status, OLD.term, NEW.term, OLD.lease_owner, NEW.lease_owner);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER remember AFTER UPDATE OF status ON runs FOR EACH ROW EXECUTE FUNCTION remember();
+"""
+
+PROMISES = {
+    "[RUN-1] a terminal status is never left": f"""
+        SELECT run_id FROM moves WHERE old_status IN {in_sql(TERMINAL)}""",
+    "[RUN-1] a run finishes at an instant, exactly if its status is terminal": f"""
+        SELECT id FROM runs WHERE (finished_at IS NOT NULL) <> (status IN {in_sql(TERMINAL)})""",
+    "[RUN-1] a step waits only while its run waits for the client": """
+        SELECT run_steps.id FROM run_steps JOIN runs ON runs.id = run_id
+        WHERE run_steps.status = 'in_progress' AND runs.status <> 'requires_action'""",
+    "[RUN-2] the term never decreases, and whoever takes a run over begins a new one": """
+        SELECT run_id FROM moves WHERE new_term < old_term OR new_term = old_term AND reason IN
+          ('claimed', 'worker_lost', 'out_of_attempts', 'outputs_submitted')""",
+    "[RUN-2] one worker is let in a term": """
+        SELECT run_id FROM moves WHERE reason = 'claimed' GROUP BY run_id, new_term HAVING count(*) > 1""",
+    "[RUN-2] a step is written by the worker's move that ends its term": """
+        SELECT id FROM run_steps WHERE NOT EXISTS (
+          SELECT FROM moves WHERE moves.run_id = run_steps.run_id AND old_status = 'in_progress'
+          AND old_term = run_steps.term AND new_term = run_steps.term)""",
+    "[RUN-2] steps are numbered from 0, none is left out": """
+        SELECT run_id FROM run_steps GROUP BY run_id HAVING max(position) + 1 <> count(*)""",
+    "[RUN-3] each message of a run has its step, each such step its message": """
+        SELECT coalesce(message.id, step.id)
+        FROM (SELECT * FROM messages WHERE run_id IS NOT NULL) AS message
+        FULL JOIN (SELECT * FROM run_steps WHERE type = 'message_creation') AS step
+          ON step.run_id = message.run_id AND step.details #>> '{message_creation,message_id}' = message.id
+        WHERE message.id IS NULL OR step.id IS NULL""",
+    "[RUN-3] the tokens of a run are those of its steps": """
+        SELECT id FROM runs WHERE coalesce(CAST(usage ->> 'total_tokens' AS int), 0) <> (
+          SELECT coalesce(sum(CAST(run_steps.usage ->> 'total_tokens' AS int)), 0)
+          FROM run_steps WHERE run_id = runs.id)""",
+    "[RUN-5] a thread has at most one active run": f"""
+        SELECT thread_id FROM runs WHERE {LOCKS_THREAD} GROUP BY thread_id HAVING count(*) > 1""",
+    "[RUN-5] a run that waits for its thread writes nothing": """
+        SELECT id FROM runs WHERE waiting AND (status NOT IN ('queued', 'cancelled', 'expired') OR EXISTS (
+          SELECT FROM messages WHERE run_id = runs.id))""",
+    "[RUN-6] a run whose cancel was acknowledged is on its way to cancelled, or there": """
+        SELECT id FROM runs WHERE cancel_requested_at IS NOT NULL AND status NOT IN ('in_progress', 'cancelled')""",
+}
+
+BROKEN = " UNION ALL ".join(
+    f"SELECT CAST($${sentence}$$ AS text) AS promise, broken.* FROM ({query}) AS broken(id)"
+    for sentence, query in PROMISES.items()
+)
+"""All of them in one statement: rows of `promise` and `id`."""
+
+
+def keep_history(database_url: str) -> None:
+    """From now on every move of a run leaves a row in `moves`."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(_HISTORY)
