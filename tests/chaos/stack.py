@@ -1,0 +1,120 @@
+"""Postgres, Valkey, API processes and workers, each of which can be ended and brought back while clients go on.
+
+Everything is started by the event loop's thread, which must be the main one: servers die with the thread that forked
+them. Nothing here blocks that loop for longer than a fork takes.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from infra.embedded.postgres import Postgres
+from infra.embedded.process import free_port
+from infra.embedded.server import Server
+from infra.embedded.valkey import Valkey
+from tests.properties.promises import keep_history
+from tests.system import Process, System, create_database
+
+LEASE = timedelta(seconds=2)
+DRAIN = timedelta(seconds=2)
+EXPIRES_AFTER = timedelta(seconds=300)
+MAX_ATTEMPTS = 20
+POLL_S = 0.02
+
+
+class Cluster(System):
+    """API processes that keep their ports."""
+
+    def spawn_api_on(self, port: int) -> Process:
+        """Start an API process on this port."""
+        return self._spawn("api", "--port", str(port))
+
+
+@dataclass
+class Stack:
+    """The system under test. `lost_at` is when a worker, by process id, was killed or frozen."""
+
+    postgres: Postgres
+    valkey: Valkey
+    system: Cluster
+    ports: list[int]
+    apis: list[Process] = field(default_factory=list[Process])
+    workers: list[Process] = field(default_factory=list[Process])
+    lost_at: dict[int, float] = field(default_factory=dict[int, float])
+
+    @property
+    def base_urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{port}/v1" for port in self.ports]
+
+    def start_api(self, place: int) -> None:
+        """Start an API process on its port; clients try until it answers."""
+        self.apis[place : place + 1] = [self.system.spawn_api_on(self.ports[place])]
+
+    def start_worker(self, place: int) -> None:
+        """Start a worker in this place."""
+        self.workers[place : place + 1] = [self.system.spawn_worker()]
+
+    def lose(self, worker: Process) -> None:
+        """Note that from now on this worker does nothing."""
+        self.lost_at[worker.popen.pid] = time.time()
+
+
+async def bring_down(server: Server, number: signal.Signals) -> None:
+    """End a server by a signal, and wait until it is gone."""
+    if server.process is None:
+        return
+    server.process.send_signal(number)
+    while server.process.poll() is None:  # noqa: ASYNC110 # a child's end sets no event
+        await asyncio.sleep(POLL_S)
+
+
+async def bring_up(server: Server) -> None:
+    """Start a server, and wait until it answers."""
+    server.spawn()
+    while not server.ready():  # noqa: ASYNC110 # nor does its readiness
+        await asyncio.sleep(POLL_S)
+
+
+async def gone(process: Process) -> None:
+    """Wait until a process has ended."""
+    while process.popen.poll() is None:  # noqa: ASYNC110 # likewise
+        await asyncio.sleep(POLL_S)
+    process.notifications.close()
+
+
+@asynccontextmanager
+async def running(root: Path, model_url: str, *, apis: int, workers: int) -> AsyncGenerator[Stack]:
+    """All of it, ready. `root` must be a directory that servers without privileges can reach."""
+    postgres, valkey = Postgres(root / "postgres"), Valkey(root / "valkey")
+    postgres.start()
+    valkey.start()
+    url = create_database(postgres.url, "chaos")
+    keep_history(url)
+    settings = {
+        "ASSISTANTD_LEASE_DURATION": str(LEASE.total_seconds()),
+        "ASSISTANTD_DRAIN_TIMEOUT": str(DRAIN.total_seconds()),
+        "ASSISTANTD_RUN_EXPIRES_AFTER": str(EXPIRES_AFTER.total_seconds()),
+        "ASSISTANTD_RUN_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
+        "ASSISTANTD_LOG_FORMAT": "json",
+    }
+    ports = [free_port() for _ in range(apis)]
+    stack = Stack(postgres, valkey, Cluster(root, url, valkey.url, model_url, settings), ports)
+    try:
+        for place in range(apis):
+            stack.start_api(place)
+        for place in range(workers):
+            stack.start_worker(place)
+        for process in (*stack.apis, *stack.workers):
+            await asyncio.to_thread(process.wait_until_ready)
+        yield stack
+    finally:
+        for process in stack.system.processes:
+            process.popen.send_signal(signal.SIGCONT)
+            process.kill()
+        valkey.stop()
+        postgres.stop()

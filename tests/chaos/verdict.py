@@ -1,0 +1,135 @@
+"""The ledger held against the database: what was lost, doubled or stuck, and how long recoveries took."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from tests.chaos.ledger import Kind, Ledger, Story
+from tests.chaos.reader import TERMINAL
+from tests.chaos.upstream import words_of
+from tests.properties.promises import BROKEN
+
+_RUNS = """
+SELECT id, status, term, attempts, last_error ->> 'message' AS error,
+  (SELECT count(*) FROM run_steps WHERE run_id = runs.id) AS steps,
+  (SELECT coalesce(array_agg(content #>> '{0,text,value}' ORDER BY created_at, id), '{}')
+   FROM messages WHERE run_id = runs.id) AS texts,
+  (SELECT coalesce(jsonb_object_agg(id, content #>> '{0,text,value}'), '{}')
+   FROM messages WHERE run_id = runs.id) AS messages
+FROM runs"""
+
+_NAMES = """
+SELECT substring(content #>> '{0,text,value}' FROM 'chaos-\\w+') AS name, count(*) AS runs
+FROM runs JOIN messages USING (thread_id) WHERE messages.role = 'user' GROUP BY 1 HAVING count(*) > 1"""
+
+# When a worker was lost, its runs were queued again, and claimed by the next one.
+_RECOVERIES = """
+SELECT lost.old_owner AS owner, extract(epoch FROM min(claimed.at)) AS claimed_at
+FROM moves AS lost JOIN moves AS claimed
+  ON claimed.run_id = lost.run_id AND claimed.reason = 'claimed' AND claimed.number > lost.number
+WHERE lost.reason = 'worker_lost' GROUP BY lost.number, lost.old_owner"""
+
+_MOVES = "SELECT reason, count(*) FROM moves GROUP BY 1 ORDER BY 1"
+
+
+@dataclass
+class Verdict:
+    """Each list holds one sentence an offence; all must be empty."""
+
+    lost: list[str] = field(default_factory=list[str])
+    doubled: list[str] = field(default_factory=list[str])
+    stuck: list[str] = field(default_factory=list[str])
+    untold: list[str] = field(default_factory=list[str])
+    died: list[str] = field(default_factory=list[str])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def innocent(self) -> bool:
+        return not (self.lost or self.doubled or self.stuck or self.untold or self.died)
+
+
+def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Verdict:
+    """Compare; the system has come to rest, or has had its time to."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        runs = {row["id"]: row for row in _rows(connection, _RUNS)}
+        twice, broken = _rows(connection, _NAMES), _rows(connection, BROKEN)
+        moves, recoveries = _rows(connection, _MOVES), _rows(connection, _RECOVERIES)
+    verdict = Verdict()
+    verdict.doubled += [f"{row['name']}: {row['runs']} runs for one creation" for row in twice]
+    verdict.doubled += [f"{row['id']}: not kept: {row['promise']}" for row in broken]
+    verdict.stuck += [f"{one.run_id or one.name} ({one.kind}): no end within patience" for one in ledger.given_up]
+    verdict.untold += ledger.offences
+    verdict.died += ledger.deaths
+    for story in ledger.promised:
+        run = runs.get(story.run_id)
+        if run is None or run["status"] not in TERMINAL:
+            verdict.lost.append(f"{story.run_id} ({story.kind}): {run and run['status']}")
+        else:
+            _compare(story, run, verdict)
+    verdict.facts = {
+        **_facts(ledger, runs, _seconds(recoveries, lost_at)),
+        "moves of runs": {row["reason"]: row["count"] for row in moves},
+    }
+    return verdict
+
+
+def _rows(connection: psycopg.Connection, query: str) -> list[DictRow]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
+
+
+def _compare(story: Story, run: DictRow, verdict: Verdict) -> None:
+    """What the client saw with what is recorded."""
+    if story.status is not None and story.status != run["status"]:
+        verdict.untold.append(f"{story.run_id}: the client saw {story.status}, it is {run['status']}")
+    if story.cancel_acknowledged and run["status"] != "cancelled":
+        verdict.untold.append(f"{story.run_id}: [RUN-6] cancelled, but it is {run['status']}")
+    for message_id, text in story.messages.items():
+        if run["messages"].get(message_id) != text:
+            verdict.lost.append(f"{story.run_id}: [RUN-3] was told {text!r}, kept {run['messages'].get(message_id)!r}")
+    if run["status"] == "completed":
+        turns = 2 if story.kind is Kind.TOOLS else 1
+        expected = [words_of(story.name, turn) for turn in range(turns)]
+        # An endpoint that answers with nothing has chosen to say nothing: an empty message, and the end of the run.
+        if run["texts"] != expected and run["texts"] not in ([*expected[:said], ""] for said in range(turns)):
+            verdict.doubled.append(f"{story.run_id} ({story.kind}): it says {run['texts']}")
+
+
+def _seconds(recoveries: Sequence[DictRow], lost_at: Mapping[int, float]) -> list[float]:
+    """From a worker's death or freeze to the next claim of each of its runs."""
+    pids = [(int(row["owner"].split(":")[-2]), float(row["claimed_at"])) for row in recoveries]
+    return sorted(claimed - lost_at[pid] for pid, claimed in pids if pid in lost_at)
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    places = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    ordered = sorted(seconds)
+    return {name: round(ordered[ceil(share * len(ordered)) - 1], 2) for name, share in places.items()}
+
+
+def _facts(ledger: Ledger, runs: Mapping[str, DictRow], recovered: Sequence[float]) -> dict[str, Any]:
+    statuses: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    for run in runs.values():
+        statuses[run["status"]] = statuses.get(run["status"], 0) + 1
+        if run["error"]:
+            errors[run["error"][:60]] = errors.get(run["error"][:60], 0) + 1
+    asked = sum(sum(turns.values()) for turns in ledger.asked.values())
+    turns = sum(len(turns) for turns in ledger.asked.values())
+    return {
+        "runs promised": len(ledger.promised),
+        "statuses": statuses,
+        "errors of failed runs": errors,
+        "model asked": asked,
+        "model asked again": asked - turns,
+        "runs recovered from lost workers": len(recovered),
+        "recovery, s": _spread(recovered),
+        "from creation to end as the client sees it, s": _spread([story.took_s for story in ledger.promised]),
+        **dict(sorted(ledger.counts.items())),
+        "why requests were tried again": dict(ledger.refusals.most_common(12)),
+    }
