@@ -23,7 +23,9 @@ asyncio.run(main())
 
 
 def run(then: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", PROGRAM.format(then=then)], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(then=then)], capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def test_a_blocked_loop_ends_the_process_and_says_where() -> None:
