@@ -69,7 +69,7 @@ class Reader:
     def caught_up(self, entries: Sequence[Entry]) -> None:
         """What the log had after `after`; whatever was published meanwhile follows it."""
         self.behind = False
-        self._read = bool(entries)
+        self._read = True
         self._entries = [*entries, *self._entries]
 
     def take(self) -> bytes:

@@ -199,3 +199,16 @@ def test_a_slow_reader_is_sent_to_the_log_and_bounded() -> None:
     assert reader.behind
     reader.caught_up([entry(1, number + 1, number + 1) for number in range(MAX_QUEUED * 3)])
     assert len(ids_of(reader.take())) == MAX_QUEUED * 3
+
+
+def test_a_hole_that_no_log_fills_is_given_up() -> None:
+    """The log is gone: asking it for ever would keep the stream from its end."""
+    reader = Reader("run_1", EventId(1, 2))
+    reader.offer(entry(1, 4, 5))
+    assert reader.take() == b""
+    assert reader.behind
+
+    reader.caught_up([])
+
+    assert reader.take() == b""
+    assert not reader.behind
