@@ -15,7 +15,7 @@ from worker.runs import write
 
 # Failing programs are not shrunk: with a database behind them that takes minutes, and they are short as they come.
 PROFILES = {
-    "suite": settings(max_examples=150, stateful_step_count=40, derandomize=True),
+    "suite": settings(max_examples=60, stateful_step_count=40, derandomize=True),
     "long": settings(max_examples=3000, stateful_step_count=60, print_blob=True),
 }
 

@@ -58,18 +58,23 @@ SELECT
     FROM runs) AS run) AS runs,
   (SELECT coalesce(jsonb_agg(broken), '[]') FROM ({BROKEN}) AS broken) AS broken""")
 
-_LATER = [
-    text(f"UPDATE {name} SET " + ", ".join(f"{instant} = {instant} - :hours" for instant in instants))
-    for name, instants in {
-        "runs": (
-            *("started_at", "finished_at", "expires_at"),  # ids of messages follow from the run's created_at
-            *("lease_expires_at", "rung_at", "cancel_requested_at"),
-        ),
-        "messages": ("created_at", "ended_at"),
-        "run_steps": ("created_at", "ended_at"),
-        "moves": ("at",),
-    }.items()
-]
+_INSTANTS = {
+    "runs": (
+        *("started_at", "finished_at", "expires_at"),  # ids of messages follow from the run's created_at
+        *("lease_expires_at", "rung_at", "cancel_requested_at"),
+    ),
+    "messages": ("created_at", "ended_at"),
+    "run_steps": ("created_at", "ended_at"),
+    "moves": ("at",),
+}
+_LATER = text(
+    "WITH "
+    + ", ".join(
+        f"{name}_later AS (UPDATE {name} SET " + ", ".join(f"{one} = {one} - :hours" for one in instants) + ")"
+        for name, instants in _INSTANTS.items()
+    )
+    + " SELECT"
+)
 
 T = TypeVar("T")
 Heard = dict[str, Any] | ModelError | None
@@ -362,8 +367,7 @@ class Stage:
 
     async def pass_time(self, hours: int) -> None:
         """Move all that has happened into the past: the database's clock is the one that counts."""
-        for statement in _LATER:
-            await self.database.all(statement, {"hours": timedelta(hours=hours)})
+        await self.database.all(_LATER, {"hours": timedelta(hours=hours)})
 
     async def look(self) -> tuple[list[Row], list[Row]]:
         """Every run with what was recorded of it, and the promises that the database shows broken."""

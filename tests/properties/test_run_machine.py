@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.errors import InvalidRequest
 from shared.runs.commands import WhenBusy
@@ -33,6 +40,7 @@ NO_TIME = timedelta(0)
 ANY = st.integers(0, 11)
 CUT = st.sampled_from([None, None, *Cut])
 WORKER = st.sampled_from(["A", "B"])
+PERHAPS = st.sampled_from(["A", "B", None])  # who hears the bell at once
 
 
 @dataclass
@@ -99,14 +107,15 @@ class RunMachine(RuleBasedStateMachine):
 
     # Clients.
 
-    @precondition(lambda self: len(self.threads) < 3)
-    @rule()
-    def create_thread(self) -> None:
-        self.threads[self.stage.run(self.stage.create_thread())] = Thread()
+    @initialize()
+    def begin(self) -> None:
+        """Two threads are enough for runs to be in each other's way, and not to be; one of them is busy already."""
+        for _ in range(2):
+            self.threads[self.stage.run(self.stage.create_thread())] = Thread()
+        self.create_run(0, "reject", "A")
 
-    @precondition(lambda self: self.threads)
-    @rule(which=ANY, when_busy=st.sampled_from(["reject", "enqueue"]))
-    def create_run(self, which: int, when_busy: WhenBusy) -> None:
+    @rule(which=ANY, when_busy=st.sampled_from(["reject", "enqueue"]), by=PERHAPS)
+    def create_run(self, which: int, when_busy: WhenBusy, by: str | None) -> None:
         """[RUN-5]: refused on a busy thread, or made to wait."""
         thread_id = self._thread(which)
         busy = self._busy(thread_id)
@@ -118,8 +127,9 @@ class RunMachine(RuleBasedStateMachine):
         self.runs[row["id"]] = Expected(thread_id, busy)
         self.threads[thread_id].runs.append(row["id"])
         self.whole_logs.add(row["id"])
+        if by is not None:
+            self._answer(row["id"], self.workers[by])
 
-    @precondition(lambda self: self.threads)
     @rule(which=ANY)
     def add_message(self, which: int) -> None:
         thread_id = self._thread(which)
@@ -129,7 +139,6 @@ class RunMachine(RuleBasedStateMachine):
         else:
             self.stage.run(self.stage.add_message(thread_id))
 
-    @precondition(lambda self: self.runs)
     @rule(which=ANY)
     def cancel(self, which: int) -> None:
         """[RUN-6]."""
@@ -145,23 +154,15 @@ class RunMachine(RuleBasedStateMachine):
             run.move(RunStatus.CANCELLED, new_term=True)
             self._promote(run.thread_id)
 
-    @precondition(lambda self: self.runs)
-    @rule(which=ANY, right=st.booleans())
-    def submit(self, which: int, right: bool) -> None:  # noqa: FBT001
-        run_id, run = self._run(which)
-        calls = self.stage.run(self.stage.calls_of(run_id)) if run.status is RunStatus.REQUIRES_ACTION else ["call_1"]
-        outputs = dict.fromkeys(calls if right else ["call_of_nobody"], "done")
-        if run.status is RunStatus.REQUIRES_ACTION and right and run.expires > NO_TIME:
-            self.stage.run(self.stage.submit(run.thread_id, run_id, outputs))
-            run.move(RunStatus.QUEUED, new_term=True)
-            self.threads[run.thread_id].outputs += 1
-        else:
-            with pytest.raises(InvalidRequest):
-                self.stage.run(self.stage.submit(run.thread_id, run_id, outputs))
+    @rule(which=ANY, right=st.booleans(), by=PERHAPS)
+    def submit(self, which: int, right: bool, by: str | None) -> None:  # noqa: FBT001
+        run_id, _ = self._run(which)
+        self._submit(run_id, right=right)
+        if by is not None:
+            self._answer(run_id, self.workers[by])
 
     # Workers.
 
-    @precondition(lambda self: self.runs)
     @rule(which=ANY, worker=WORKER)
     def ring(self, which: int, worker: str) -> None:
         """Rung for or not, for the first time or again, in whatever state the run is: a claim decides."""
@@ -175,7 +176,6 @@ class RunMachine(RuleBasedStateMachine):
         for run_id in rings:
             self._answer(run_id, self.workers[worker])
 
-    @precondition(lambda self: self.runs)
     @rule(worker=WORKER)
     def beat(self, worker: str) -> None:
         deps = self.workers[worker]
@@ -203,6 +203,17 @@ class RunMachine(RuleBasedStateMachine):
     def crash(self, worker: str) -> None:
         """Its heart beats no more. Its jobs stay open: should the model go on, they are zombies'."""
         self.workers[worker] = self.stage.new_worker(worker)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=ANY)
+    def take_over(self, which: int) -> None:
+        """All that it takes for two workers to believe that a run is theirs."""
+        run_id = self._job(which).job.run_id
+        self.crash("A")
+        self.crash("B")
+        self.pass_time(11)
+        self.sweep("A")
+        self._answer(run_id, self.workers["A"])
 
     @precondition(lambda self: any(self.runs[one.job.run_id].cancel and one.job.in_sight for one in self.jobs))
     @rule()
@@ -254,15 +265,13 @@ class RunMachine(RuleBasedStateMachine):
 
     # The world.
 
-    @precondition(lambda self: self.runs)
-    @rule(hours=st.sampled_from([3, 11, 11, 61]))
+    @rule(hours=st.sampled_from([3, 3, 11, 11, 61]))
     def pass_time(self, hours: int) -> None:
         self.stage.run(self.stage.pass_time(hours))
         for run in self.runs.values():
             run.expires -= timedelta(hours=hours)
             run.lease = None if run.lease is None else run.lease - timedelta(hours=hours)
 
-    @precondition(lambda self: self.runs)
     @rule(worker=WORKER)
     def sweep(self, worker: str) -> None:
         for run in self.runs.values():
@@ -279,7 +288,6 @@ class RunMachine(RuleBasedStateMachine):
             self._promote(thread_id)
         self.stage.run(self.stage.sweep(self.workers[worker]))
 
-    @precondition(lambda self: self.runs)
     @rule()
     def flush_redis(self) -> None:
         self.stage.redis.rings.clear()
@@ -354,10 +362,22 @@ class RunMachine(RuleBasedStateMachine):
             told = [message for message in job.call.request["messages"] if message["role"] == "tool"]
             assert len(told) == self.threads[run.thread_id].outputs, "[RUN-2] a recorded step is told, not done again"
 
+    def _submit(self, run_id: str, *, right: bool) -> None:
+        run = self.runs[run_id]
+        calls = self.stage.run(self.stage.calls_of(run_id)) if run.status is RunStatus.REQUIRES_ACTION else ["call_1"]
+        outputs = dict.fromkeys(calls if right else ["call_of_nobody"], "done")
+        if run.status is RunStatus.REQUIRES_ACTION and right and run.expires > NO_TIME:
+            self.stage.run(self.stage.submit(run.thread_id, run_id, outputs))
+            run.move(RunStatus.QUEUED, new_term=True)
+            self.threads[run.thread_id].outputs += 1
+        else:
+            with pytest.raises(InvalidRequest):
+                self.stage.run(self.stage.submit(run.thread_id, run_id, outputs))
+
     def _submit_all(self) -> None:
-        for which in range(len(self.runs)):
-            if self._run(which)[1].status is RunStatus.REQUIRES_ACTION:
-                self.submit(which, right=True)
+        for run_id, run in self.runs.items():
+            if run.status is RunStatus.REQUIRES_ACTION:
+                self._submit(run_id, right=True)
 
     def _promote(self, thread_id: str) -> None:
         runs = [self.runs[run_id] for run_id in self.threads[thread_id].runs]
@@ -394,11 +414,13 @@ class RunMachine(RuleBasedStateMachine):
         return any(self.runs[run_id].status in ACTIVE for run_id in self.threads[thread_id].runs)
 
     def _thread(self, which: int) -> str:
-        return list(self.threads)[which % len(self.threads)]
+        """Mostly one without a run, if there is one."""
+        return sorted(self.threads, key=self._busy)[which % 4 // 3]
 
     def _run(self, which: int) -> tuple[str, Expected]:
-        """The newest are what most happens to."""
-        return list(self.runs.items())[-1 - which % len(self.runs)]
+        """Most happens to runs that have not ended, and to the newest of them."""
+        ordered = sorted(self.runs.items(), key=lambda item: item[1].status in ACTIVE)
+        return ordered[-1 - which % len(ordered)]
 
     def _job(self, which: int) -> Open:
         return self.jobs[-1 - which % len(self.jobs)]
