@@ -53,13 +53,13 @@ class Client:
         self._promise(story, run)
 
     async def _create_streamed(self, story: Story) -> None:
-        """The run is promised with its first event."""
+        """The run is promised with the first event that shows it: its creation, unless that was lost with the log."""
         reader = Reader(story, self._ledger)
         body = {**self._creation(story), "stream": True}
         with suppress(Broken, Refused):
             async with aclosing(self._wire.events("POST", "/threads/runs", body, idempotency_key=story.name)) as events:
                 async for event in events:
-                    if event.name == "thread.run.created" and not story.run_id:
+                    if event.data.get("object") == "thread.run" and not story.run_id:
                         self._promise(story, event.data)
                     reader.take(event)
             self._came_to_an_end(story, reader)

@@ -61,7 +61,9 @@ def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Ve
     verdict = Verdict()
     verdict.doubled += [f"{row['name']}: {row['runs']} runs for one creation" for row in twice]
     verdict.doubled += [f"{row['id']}: not kept: {row['promise']}" for row in broken]
-    verdict.stuck += [f"{one.run_id or one.name} ({one.kind}): no end within patience" for one in ledger.given_up]
+    for story in ledger.given_up:
+        status = runs[story.run_id]["status"] if story.run_id in runs else "unknown"
+        verdict.stuck.append(f"{story.run_id or story.name} ({story.kind}): no end within patience, it is {status}")
     verdict.untold += ledger.offences
     verdict.died += ledger.deaths
     for story in ledger.promised:
