@@ -22,6 +22,7 @@ FIRST_PAUSE = timedelta(milliseconds=500)
 LONGEST_PAUSE = timedelta(seconds=8)
 CONNECT_TIMEOUT_S = 5.0
 KEPT_ALIVE = 1000
+MOST_CONNECTIONS = 100_000  # more than runs; None is no word for that: aiohttp takes it for its default, 100
 ANY = "*"
 
 
@@ -34,8 +35,9 @@ class ModelClient:
             raise ValueError("no model is configured")
         base_url, key = settings.upstream
         silence_s = settings.model_timeout.total_seconds()
-        # The client's own default of 1,000 connections would make run 1,001 wait for a free one.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=60)
+        limits = httpx2.Limits(
+            max_connections=MOST_CONNECTIONS, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=60
+        )
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
         http = DefaultAioHttpClient(limits=limits, timeout=timeout)
         self._client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0, timeout=timeout)
