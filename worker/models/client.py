@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ CONNECT_TIMEOUT_S = 5.0
 KEPT_ALIVE = 1000
 MOST_CONNECTIONS = 100_000  # more than runs; None is no word for that: aiohttp takes it for its default, 100
 ANY = "*"
+NOTHING: Mapping[str, Any] = {}
+ANSWERED = httpx2.Request("POST", "http://answered")
 
 
 class ModelClient:
@@ -58,9 +61,10 @@ class ModelClient:
         for attempt in range(1, ATTEMPTS + 1):
             heard = False
             try:
-                async for chunk in self._once(request):
-                    heard = True
-                    yield chunk
+                async with aclosing(self._once(request)) as chunks:
+                    async for chunk in chunks:
+                        heard, request = True, NOTHING
+                        yield chunk
             except ModelError as error:
                 if heard or not error.retryable:
                     raise
@@ -77,16 +81,27 @@ class ModelClient:
         await self._client.close()
 
     async def _once(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        create = self._client.chat.completions.with_streaming_response.create
-        options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
         try:
-            async with create(**request, **options) as response:
-                async for chunk in sse.chunks(response.iter_bytes()):
+            answer = await self._ask(request)
+            del request
+            try:
+                async for chunk in sse.chunks(answer.aiter_bytes()):
                     yield chunk
+            finally:
+                await answer.aclose()
         except OpenAIError as error:
             raise from_openai(error) from error
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             raise cut_off(error) from error
+
+    async def _ask(self, request: Mapping[str, Any]) -> httpx2.Response:
+        """The answer, once it has begun. It would keep its request alive, some of them megabytes, for as long as the
+        model speaks: it is given another one to hold on to.
+        """
+        options: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        raw = await self._client.chat.completions.with_raw_response.create(**request, **options)
+        raw.http_response.request = ANSWERED
+        return raw.http_response
 
 
 def _is_openai(base_url: str) -> bool:

@@ -223,21 +223,9 @@ async def _drive(attempt: Attempt) -> Outcome:
 
 async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
-    run, model = attempt.run, attempt.deps.model
-    items = run["context"] or []
-    pictures = await images.load(attempt.deps, run["project_id"], context.image_files(items))
-    last_messages = run["truncation_strategy"]["last_messages"]
-    asked = request(
-        run,
-        model.upstream_name(run["model"]),
-        context.chat(run["instructions"], items, pictures, last_messages=last_messages, run_id=run["id"]),
-        counts_as=model.counts_as,
-        budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
-        called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
-    )
-    this = attempt.begin_turn()
+    run, this = attempt.run, attempt.begin_turn()
     answer = this.answer
-    async with aclosing(model.stream(asked)) as chunks:
+    async with aclosing(attempt.deps.model.stream(await _question(attempt))) as chunks:
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)
@@ -250,6 +238,22 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     if answer.calls:
         return NeedsClient([call.plain() for call in answer.calls])
     return Finished()
+
+
+async def _question(attempt: Attempt) -> dict[str, Any]:
+    """What the model is asked. Nothing here is kept: a context may be megabytes, and the answer takes minutes."""
+    run, model = attempt.run, attempt.deps.model
+    items = run.pop("context") or []
+    pictures = await images.load(attempt.deps, run["project_id"], context.image_files(items))
+    last_messages = run["truncation_strategy"]["last_messages"]
+    return request(
+        run,
+        model.upstream_name(run["model"]),
+        context.chat(run["instructions"], items, pictures, last_messages=last_messages, run_id=run["id"]),
+        counts_as=model.counts_as,
+        budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
+        called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
+    )
 
 
 def _exhausted(attempt: Attempt) -> Truncated | None:
