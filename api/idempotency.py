@@ -22,6 +22,7 @@ from shared.runs import commands as runs
 HEADER = "idempotency-key"
 LONGEST_KEY = 255
 MULTIPART = "multipart/"
+CHUNK = 1024 * 1024
 
 
 class _HeldBack:
@@ -88,8 +89,18 @@ async def _repeat(services: Services, kept: Row | None, fingerprint: str) -> Res
 
 
 async def _fingerprint(request: Request) -> str:
-    """What tells requests apart: method, address and body; of an upload its length, for its bytes go to disk."""
-    multipart = request.headers.get("content-type", "").startswith(MULTIPART)
-    body = request.headers.get("content-length", "").encode() if multipart else await request.body()
-    head = f"{request.method} {request.url.path}?{request.url.query} {request.headers.get('openai-beta', '')}\n"
-    return hashlib.sha256(head.encode() + body).hexdigest()
+    """What tells requests apart: method, address and body. Of a form its fields: boundaries differ at each try."""
+    told = hashlib.sha256()
+    beta = request.headers.get("openai-beta", "")
+    told.update(f"{request.method} {request.url.path}?{request.url.query} {beta}\n".encode())
+    if not request.headers.get("content-type", "").startswith(MULTIPART):
+        told.update(await request.body())
+        return told.hexdigest()
+    form = await request.form()  # which the handler finds again
+    for name, value in form.multi_items():
+        told.update(f"{name}\0{value if isinstance(value, str) else value.filename}\0".encode())
+        if not isinstance(value, str):
+            while chunk := await value.read(CHUNK):
+                told.update(chunk)
+            await value.seek(0)
+    return told.hexdigest()

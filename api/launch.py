@@ -4,6 +4,7 @@ None of it is awaited: the row is the fact, and if the process dies right here t
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi.responses import Response
@@ -25,6 +26,9 @@ from shared.wire.runs import run_object, step_object
 from shared.wire.threads import thread_object
 
 BEGINNING = EventId(0, 0)
+TOLD_AFTER = timedelta(seconds=10)
+"""How long ago a run must have come to rest for its log to be complete, or lost: the row is ahead of the last events.
+Before that, `Streams` has a second look."""
 POLL_AFTER = {"openai-poll-after-ms": "250"}  # a poll is one look at one row
 
 
@@ -102,11 +106,14 @@ def joined(services: Services, row: Row, last_event_id: str | None) -> Response:
         message = f"Invalid 'Last-Event-ID': '{last_event_id}'. Expected the id of an event of this run."
         raise InvalidRequest(message, param="Last-Event-ID")
     reader = services.streams.subscribe(row["id"], after)
-    if row["status"] in STILL:
+    reader.fall_behind()
+    if row["status"] in STILL and _moved_at(row) < datetime.now(UTC) - TOLD_AFTER:
         reader.stop_with(row)
-    else:
-        reader.fall_behind()
     return RunStream(services.streams.follow(reader), row, after)
+
+
+def _moved_at(row: Row) -> datetime:
+    return datetime.fromisoformat(row["history"][-1]["at"])
 
 
 def _writer(services: Services, row: Row) -> EventWriter:

@@ -31,6 +31,7 @@ class Reader:
 
     def offer(self, entry: Entry) -> None:
         """Take an entry as it is published; beyond `MAX_QUEUED` the log has to be read instead."""
+        self._seen_still = False
         if len(self._entries) >= MAX_QUEUED:
             self._entries.clear()
             self.behind = True

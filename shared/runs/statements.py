@@ -164,9 +164,9 @@ AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_T
 NEXT_OF_PROJECT = text(f"""
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
-# Whose turn it is: of the projects with queued runs (found by leaping from one to the next in the index) the one that
-# holds the fewest, and its oldest run. One row a project is looked at, however many are queued.
-_FAIREST = f"""(
+# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many they
+# hold. One row a project is looked at, however many are queued.
+_CANDIDATES = f"""
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
   UNION ALL
@@ -176,10 +176,25 @@ WITH RECURSIVE projects AS (
 candidates AS (
   SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
   FROM projects, LATERAL (
-    SELECT id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
-    AND cancel_requested_at IS NULL AND expires_at > now() ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-  ) AS oldest)
-SELECT id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1)"""
+    SELECT id, project_id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
+    AND cancel_requested_at IS NULL AND expires_at > now() ORDER BY created_at, id LIMIT 1 {{lock}}
+  ) AS oldest)"""
+
+# Whose turn it is: the project that holds the fewest, and its oldest run.
+_FAIREST = f"""(
+{_CANDIDATES.format(lock="FOR UPDATE SKIP LOCKED")}
+SELECT id FROM candidates ORDER BY held, created_at LIMIT 1)"""
+
+# The same where projects have a limit. Claims within one project are then made one after the other, each in a
+# transaction that begins with this lock: two that counted at the same time would both find the last place free.
+TURN = text(f"""
+{_CANDIDATES.format(lock="")}
+SELECT project_id, pg_advisory_xact_lock(hashtextextended(project_id, 0)) FROM (
+  SELECT project_id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1) AS next""")
+
+_OLDEST_WITHIN_LIMIT = f"""(
+SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} AND cancel_requested_at IS NULL
+AND expires_at > now() AND {_WITHIN_LIMIT} ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,20 +212,24 @@ class ContextLimits(NamedTuple):
     bytes: int
 
 
-def claim(move: Transition, run_id: str | None, context: ContextLimits, at_once: int | None) -> Statement:
-    """Carry out `transitions.claim` on this run, or with None on the one whose turn it is, fairly by project.
+def claim(move: Transition, run_id: str, context: ContextLimits) -> Statement:
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has)."""
+    return _claim_of(move, "id = :id", context, {"id": run_id})
 
-    `at_once` limits how many runs of a project are held at a time. Returns the run with `claimed_at`, `context` and
-    `steps` (how many it has).
-    """
-    params = {**_values(move), "context_items": context.items, "context_bytes": context.bytes}
-    if run_id is None:
-        return Statement(_claim(_shape(move), f"id = {_FAIREST}"), {**params, "at_once": at_once or UNLIMITED})
-    if at_once is None:
-        return Statement(_claim(_shape(move), "id = :id"), {**params, "id": run_id})
-    return Statement(
-        _claim(_shape(move), f"id = :id AND {_WITHIN_LIMIT}"), {**params, "id": run_id, "at_once": at_once}
-    )
+
+def claim_fairly(move: Transition, context: ContextLimits) -> Statement:
+    """The same on the run whose turn it is, by project. None is returned also where others have hold of every candidate."""
+    return _claim_of(move, f"id = {_FAIREST}", context, {})
+
+
+def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits) -> Statement:
+    """The same on the project's oldest run, if it holds fewer than `at_once`; to be preceded by `TURN`."""
+    return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, {"project_id": project_id, "at_once": at_once})
+
+
+def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapping[str, Any]) -> Statement:
+    limits = {"context_items": context.items, "context_bytes": context.bytes}
+    return Statement(_claim(_shape(move), which), {**_values(move), **limits, **params})
 
 
 def settle(
@@ -243,8 +262,6 @@ def sweep(move: Transition, due: str, params: Mapping[str, Any]) -> Statement:
     ending = {"step_status": _STEP_ENDS[move.to]} if move.final else {}
     return Statement(_sweep(_shape(move), due, move.final), {**_values(move), **params, **ending})
 
-
-UNLIMITED = 2**31 - 1
 
 _STEP_ENDS = {
     RunStatus.CANCELLED: StepStatus.CANCELLED,

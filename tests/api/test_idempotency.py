@@ -129,13 +129,15 @@ async def test_a_busy_thread_is_refused_under_a_key_too(
 
 
 async def test_uploads_under_a_key(client: httpx2.AsyncClient) -> None:
-    async def upload() -> httpx2.Response:
-        return await client.post(
-            "/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"content")}, headers=key("f")
-        )
+    async def upload(content: bytes, name: str = "a.txt") -> httpx2.Response:
+        files = {"file": (name, content)}
+        return await client.post("/files", data={"purpose": "assistants"}, files=files, headers=key("f"))
 
-    assert (await upload()).json() == (await upload()).json()
-    assert len((await client.get("/files")).json()["data"]) == 1
+    assert (await upload(b"content")).json() == (await upload(b"content")).json()
+    assert (await upload(b"another")).status_code == 400
+    assert (await upload(b"content", "b.txt")).status_code == 400
+    (file,) = (await client.get("/files")).json()["data"]
+    assert (await client.get(f"/files/{file['id']}/content")).content == b"content"
 
 
 async def test_a_key_that_is_too_long_is_refused(client: httpx2.AsyncClient) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
+import redis.asyncio
 
 from api.reader import MAX_QUEUED, Reader
 from shared.events.types import Entry, EventId, frame
@@ -65,6 +66,29 @@ async def test_a_run_in_progress_is_followed_to_its_end(project: Project, model:
         event.data["delta"]["content"][0]["text"]["value"] for event in seen if event.name == "thread.message.delta"
     ]
     assert "".join(text) == "One two."
+
+
+async def test_the_row_may_be_ahead_of_the_last_events(project: Project, model: ScriptedModel, redis_url: str) -> None:
+    """[RUN-4]: the run has ended, what it said last is still on its way to the log."""
+    path, seen = await streamed(project, model.script(Say(["One ", "two."], delay=timedelta(milliseconds=100))))
+    run_id = path.rsplit("/", 1)[1]
+    again: list[Event] = []
+    async with redis.asyncio.Redis.from_url(redis_url) as client, http.session(project) as listener:
+        entries: Any = await client.xrange(f"ev:{run_id}")
+        told = next(n for n, (_, fields) in enumerate(entries) if b"One " in fields[b"e"]) + 1
+        await client.delete(f"ev:{run_id}")
+        for place, fields in entries[:told]:
+            await client.xadd(f"ev:{run_id}", fields, id=place)
+        async with listener.stream("GET", f"{path}/events") as response:
+            async for event in http.events(response):
+                again.append(event)
+                if event.name == "thread.message.delta" and len(entries) > told:
+                    for place, fields in entries[told:]:
+                        await client.xadd(f"ev:{run_id}", fields, id=place)
+                        await client.publish(f"evp:{run_id}", fields[b"e"])
+                    told = len(entries)
+
+    assert again == seen
 
 
 async def test_a_run_that_waited_for_its_client_is_told_in_one(project: Project, model: ScriptedModel) -> None:

@@ -11,12 +11,9 @@ from sqlalchemy import text
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database
-from shared.runs import statements, transitions
-from shared.runs.statements import ContextLimits
 from tests.scripted_model import Gate, Say, ScriptedModel
 from tests.system import Project, System, create_database
-
-LIMITS = ContextLimits(items=10, bytes=1_000_000)
+from worker.runs.claim import claim_fairly
 
 QUEUE = text("""
 WITH thread AS (INSERT INTO threads (id, project_id) VALUES (:thread_id, :project_id) RETURNING id)
@@ -38,40 +35,38 @@ async def queue(database: Database, project: str, runs: int) -> None:
         await database.all(QUEUE, params)
 
 
-async def claim_fairly(database: Database, at_once: int | None = None) -> str | None:
+async def claim(database: Database, at_once: int | None = None) -> str | None:
     """The project whose run is claimed."""
-    move = transitions.claim("worker", timedelta(seconds=10))
-    claim = statements.claim(move, None, LIMITS, at_once)
-    row = await database.one(claim.sql, claim.params)
+    row = await claim_fairly(database, "worker", timedelta(seconds=10), at_once)
     return None if row is None else row["project_id"]
 
 
 async def test_a_single_run_does_not_wait_for_another_tenants_thousand(database: Database) -> None:
     await queue(database, "proj_many", 300)
-    assert [await claim_fairly(database) for _ in range(5)] == ["proj_many"] * 5
+    assert [await claim(database) for _ in range(5)] == ["proj_many"] * 5
     await queue(database, "proj_one", 1)
 
-    assert await claim_fairly(database) == "proj_one"
-    assert await claim_fairly(database) == "proj_many"
+    assert await claim(database) == "proj_one"
+    assert await claim(database) == "proj_many"
 
 
 async def test_projects_take_turns(database: Database) -> None:
     for project in ("proj_a", "proj_b", "proj_c"):
         await queue(database, project, 3)
 
-    taken = [await claim_fairly(database) for _ in range(9)]
+    taken = [await claim(database) for _ in range(9)]
 
     for first in (0, 3, 6):
         assert set(taken[first : first + 3]) == {"proj_a", "proj_b", "proj_c"}
-    assert await claim_fairly(database) is None
+    assert await claim(database) is None
 
 
 async def test_many_claims_at_once_take_each_run_once(database: Database) -> None:
     await queue(database, "proj_a", 20)
     await queue(database, "proj_b", 20)
 
-    taken = await asyncio.gather(*(claim_fairly(database) for _ in range(60)))
-    while (more := await claim_fairly(database)) is not None:  # those that found every candidate locked
+    taken = await asyncio.gather(*(claim(database) for _ in range(60)))
+    while (more := await claim(database)) is not None:  # those that found every candidate locked
         taken.append(more)
 
     assert sorted(filter(None, taken)) == ["proj_a"] * 20 + ["proj_b"] * 20
@@ -81,9 +76,18 @@ async def test_a_project_at_its_limit_waits_and_others_do_not(database: Database
     await queue(database, "proj_a", 3)
     await queue(database, "proj_b", 1)
 
-    taken = [await claim_fairly(database, at_once=2) for _ in range(4)]
+    taken = [await claim(database, at_once=2) for _ in range(4)]
 
     assert sorted(filter(None, taken)) == ["proj_a", "proj_a", "proj_b"]
+
+
+async def test_a_limit_holds_however_many_claim_at_once(database: Database) -> None:
+    await queue(database, "proj_a", 30)
+    await queue(database, "proj_b", 1)
+
+    taken = await asyncio.gather(*(claim(database, at_once=3) for _ in range(20)))
+
+    assert sorted(filter(None, taken)) == ["proj_a"] * 3 + ["proj_b"]
 
 
 async def test_a_limit_holds_over_processes_and_everything_completes(
@@ -96,6 +100,7 @@ async def test_a_limit_holds_over_processes_and_everything_completes(
     apart = redis_url.rsplit("/", 1)[0] + "/7"
     system = System(root, create_database(database_url, "limited"), apart, model.base_url, settings)
     system.start()
+    system.spawn_worker().wait_until_ready()
     hold = Gate()
     name = model.script(*(Say(["One ", hold, "two."]) for _ in range(5)))
     try:

@@ -19,7 +19,7 @@ from shared.database import Row
 from shared.events.log import KEEP_AFTER_EXPIRY
 from shared.events.writer import EventWriter
 from shared.runs import commands, statements, transitions
-from shared.runs.statements import NEXT_OF_PROJECT, ContextLimits
+from shared.runs.statements import NEXT_OF_PROJECT
 from shared.runs.status import RunStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.runs import run_object
@@ -27,6 +27,7 @@ from worker.deps import Deps
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
 from worker.runs import context, images, turn, write
+from worker.runs.claim import claim, claim_fairly
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
@@ -37,7 +38,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-CONTEXT = ContextLimits(items=200, bytes=4 * 1024 * 1024)
 UNSTORABLE = (DataError, IntegrityError, ProgrammingError, TypeError, ValueError)
 
 
@@ -152,10 +152,10 @@ class Attempt:
 
 
 async def _claim(run_id: str, deps: Deps) -> Row | None:
-    move = transitions.claim(deps.owner, deps.settings.lease_duration)
-    rung = None if deps.live.backlog else run_id
-    claim = statements.claim(move, rung, CONTEXT, deps.settings.project_concurrency)
-    return await deps.database.one(claim.sql, claim.params)
+    lease, at_once = deps.settings.lease_duration, deps.settings.project_concurrency
+    if deps.live.backlog or at_once is not None:
+        return await claim_fairly(deps.database, deps.owner, lease, at_once)
+    return await claim(deps.database, deps.owner, lease, run_id)
 
 
 async def _make_room(deps: Deps, run: Row) -> None:
