@@ -55,7 +55,8 @@ class Counters:
 
 
 def of_runs(bench: Bench, subject: Subject, plan: Plan) -> Counters:
-    """What one call of a plan costs. Pauses before it, to see what goes on anyway, and after it for late reports."""
+    """What one call of a plan costs. Pauses for late reports, before it to see what goes on anyway, and for reports."""
+    time.sleep(bench.sizes.statistics_after_s)  # of whatever was measured before
     began = _read(bench, subject)
     time.sleep(bench.sizes.statistics_after_s)
     before = _read(bench, subject)
