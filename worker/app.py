@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
+from celery.worker.request import Request
 
 from shared import crashpoints
 from shared.logs import configure_logging
@@ -16,6 +17,18 @@ from shared.settings import Settings, SettingsError
 from worker.pool import AsyncTask, TaskPool
 from worker.runs.executor import execute
 from worker.services import WorkerServices
+
+
+class Ring(Request):
+    """A message of a queue that takes no acknowledgements.
+
+    Celery acknowledges it all the same. kombu ignores that as long as the connection lives; once it is lost, it looks
+    for it, finds none, and the AttributeError ends the worker.
+    """
+
+    def acknowledge(self) -> None:
+        """Note it down, for Celery alone."""
+        self.acknowledged = True
 
 
 def main(
@@ -44,7 +57,7 @@ def create_app(settings: Settings) -> Celery:
     app.conf.worker_drain_seconds = settings.drain_timeout.total_seconds()
     services = WorkerServices(settings)
 
-    @app.task(name=EXECUTE_RUN, base=AsyncTask)
+    @app.task(name=EXECUTE_RUN, base=AsyncTask, Request=Ring)
     async def execute_run(run_id: str) -> None:
         await execute(run_id, services.deps)
 
