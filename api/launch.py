@@ -15,7 +15,7 @@ from api.sse import EventStream
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.errors import InvalidRequest
-from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.log import keeping
 from shared.events.replay import STILL
 from shared.events.types import EventId
 from shared.events.writer import EventWriter
@@ -117,8 +117,7 @@ def _moved_at(row: Row) -> datetime:
 
 
 def _writer(services: Services, row: Row) -> EventWriter:
-    keep = services.settings.run_expires_after + KEEP_AFTER_EXPIRY
-    return EventWriter(services.outbox, row["id"], row["term"], keep=keep)
+    return EventWriter(services.outbox, row["id"], row["term"], keep=keeping(row))
 
 
 def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, stream: bool) -> Response:

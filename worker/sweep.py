@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.files import commands as files
 from shared.idempotency.statements import FORGET
@@ -44,19 +44,14 @@ async def sweep_for_ever(deps: Deps) -> None:
 
 async def sweep(deps: Deps) -> None:
     """Each duty once."""
-    attempts = {"max_attempts": deps.settings.run_max_attempts}
-    for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < :max_attempts", attempts):
+    for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < max_attempts"):
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         crossing("run.requeued")
         deps.doorbell.ring(row["id"])
-    gave_up = transitions.give_up(
-        f"The workers that executed this run died {deps.settings.run_max_attempts} times. "
-        "The run is not tried again; the workers' logs say what happened to them."
-    )
     ended = [
-        *await _move(deps, gave_up, "attempts + 1 >= :max_attempts", attempts),
-        *await _move(deps, transitions.cancel_orphan(), "true", {}),
-        *await _move(deps, transitions.expire_overdue(), "expires_at < now()", {}),
+        *await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts"),
+        *await _move(deps, transitions.cancel_orphan(), "true"),
+        *await _move(deps, transitions.expire_overdue(), "expires_at < now()"),
     ]
     for row in ended:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
@@ -92,15 +87,14 @@ async def _forget_files(deps: Deps) -> None:
         log.info("sweep.files_expired", files=count)
 
 
-async def _move(deps: Deps, move: Transition, due: str, params: dict[str, int]) -> Sequence[Row]:
-    statement = statements.sweep(move, due, {**params, "at_most": AT_MOST})
+async def _move(deps: Deps, move: Transition, due: str) -> Sequence[Row]:
+    statement = statements.sweep(move, due, {"at_most": AT_MOST})
     return await deps.vital.all(statement.sql, statement.params)
 
 
 def announce_end(deps: Deps, row: Row) -> None:
     """Tell that a run has ended, for whoever moved it without holding it."""
-    keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
-    writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keep)
+    writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keeping(row))
     writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
     writer.done()
     writer.flush()

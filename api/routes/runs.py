@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from api import launch
 from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.json_route import JsonRoute
+from api.services import Services
 from shared import ids, table
 from shared.files import commands as files
 from shared.runs import commands as runs
@@ -35,7 +36,7 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
         ids.new("run"),
         params,
         dialect=caller.dialect,
-        expires_after=services.settings.run_expires_after,
+        defaults=_defaults(services),
     )
     thread = launch.new_thread(row, params)
     return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
@@ -59,7 +60,7 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
         thread_id,
         body.params(),
         dialect=caller.dialect,
-        expires_after=services.settings.run_expires_after,
+        defaults=_defaults(services),
         when_busy=when_busy,
     )
     return launch.started(services, row, caller.dialect, stream=bool(body.stream))
@@ -147,3 +148,7 @@ async def get_step(
     """Retrieve one step."""
     row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
     return reply(step_object(row))
+
+
+def _defaults(services: Services) -> runs.Defaults:
+    return runs.Defaults(services.settings.run_expires_after, services.settings.run_max_attempts)

@@ -23,17 +23,19 @@ from shared.runs.status import (
     StepStatus,
     in_sql,
 )
-from shared.runs.transitions import Cancel, Holder, Now, Reason, Transition
+from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, Transition
 from shared.threads.statements import INSERT_THREAD, insert_messages
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
 _INSERT_RUN = """
 INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
+  max_attempts, model_retry,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
   truncation_strategy, max_prompt_tokens, max_completion_tokens, file_ids, metadata)
 SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
+  :max_attempts, CAST(:model_retry AS jsonb),
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
     CAST(:additional AS text)),
@@ -164,8 +166,11 @@ AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_T
 NEXT_OF_PROJECT = text(f"""
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
-# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many they
-# hold. One row a project is looked at, however many are queued.
+# A run that may lose no more workers may be what kills them: a worker takes it only where there is room.
+_WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_attempts)"
+
+# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many
+# they hold. One row a project is looked at, however many are queued.
 _CANDIDATES = f"""
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
@@ -177,7 +182,7 @@ candidates AS (
   SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
   FROM projects, LATERAL (
     SELECT id, project_id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
-    AND cancel_requested_at IS NULL AND expires_at > now() ORDER BY created_at, id LIMIT 1 {{lock}}
+    AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT 1 {{lock}}
   ) AS oldest)"""
 
 # Whose turn it is: the project that holds the fewest, and its oldest run.
@@ -194,7 +199,7 @@ SELECT project_id, pg_advisory_xact_lock(hashtextextended(project_id, 0)) FROM (
 
 _OLDEST_WITHIN_LIMIT = f"""(
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} AND cancel_requested_at IS NULL
-AND expires_at > now() AND {_WITHIN_LIMIT} ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+AND expires_at > now() AND {_WITH_ROOM} AND {_WITHIN_LIMIT} ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,19 +217,23 @@ class ContextLimits(NamedTuple):
     bytes: int
 
 
-def claim(move: Transition, run_id: str, context: ContextLimits) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has)."""
-    return _claim_of(move, "id = :id", context, {"id": run_id})
+def claim(move: Transition, run_id: str, context: ContextLimits, *, room: bool) -> Statement:
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has).
+
+    `room` says whether it may be one on its last attempt.
+    """
+    return _claim_of(move, f"id = :id AND {_WITH_ROOM}", context, {"id": run_id, "room": room})
 
 
-def claim_fairly(move: Transition, context: ContextLimits) -> Statement:
-    """The same on the run whose turn it is, by project. None is returned also where others have hold of every candidate."""
-    return _claim_of(move, f"id = {_FAIREST}", context, {})
+def claim_fairly(move: Transition, context: ContextLimits, *, room: bool) -> Statement:
+    """The same on the run whose turn it is, by project. None comes also where others have hold of every candidate."""
+    return _claim_of(move, f"id = {_FAIREST}", context, {"room": room})
 
 
-def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits) -> Statement:
+def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits, *, room: bool) -> Statement:
     """The same on the project's oldest run, if it holds fewer than `at_once`; to be preceded by `TURN`."""
-    return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, {"project_id": project_id, "at_once": at_once})
+    params = {"project_id": project_id, "at_once": at_once, "room": room}
+    return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, params)
 
 
 def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapping[str, Any]) -> Statement:
@@ -292,12 +301,17 @@ def _expression(column: str, value: Any) -> str:
             return f"now() + :set_{column}"
         case dict():
             return f"CAST(:set_{column} AS jsonb)"
+        case OutOfAttempts():
+            said = f"replace(:set_{column}, '{OutOfAttempts.COUNT}', CAST(attempts + 1 AS text))"
+            return f"jsonb_build_object('code', 'server_error', 'message', {said})"
         case _:
             return f":set_{column}"
 
 
 def _values(move: Transition) -> dict[str, Any]:
     def parameter(value: Any) -> Any:
+        if isinstance(value, OutOfAttempts):
+            return value.message
         return to_json(value) if isinstance(value, dict) else value
 
     values = {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}

@@ -153,4 +153,8 @@ async def test_a_run_tells_its_history_when_asked(
     assert "assistantd" not in (await client.get(path)).json()
     assert [move["reason"] for move in facts["history"]] == ["claimed", "finished"]
     assert facts["history"][0]["worker"] == facts["history"][1]["worker"]
-    assert facts["attempts"] == 0
+    assert facts["workers_lost"] == 0
+    (attempt,) = facts["attempts"]
+    assert attempt["worker"] == facts["history"][0]["worker"]
+    assert attempt["reason"] == "finished"
+    assert attempt["started_at"] <= attempt["ended_at"]

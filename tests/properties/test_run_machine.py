@@ -73,6 +73,10 @@ class Expected:
         return self.status is RunStatus.QUEUED and not self.waiting and self.expires > NO_TIME
 
     @property
+    def on_last_attempt(self) -> bool:
+        return self.attempts == MAX_ATTEMPTS - 1
+
+    @property
     def unheld(self) -> bool:
         return self.lease is None or self.lease < NO_TIME
 
@@ -83,6 +87,7 @@ class Open:
 
     job: Job
     term: int
+    on_last_attempt: bool
     said: int = 0
     called: int = 0
     used: int = 0
@@ -348,8 +353,11 @@ class RunMachine(RuleBasedStateMachine):
     # How it is foretold.
 
     def _answer(self, run_id: str, deps: Deps) -> None:
-        """With a backlog the ring is for whose turn it is: in one project, for the oldest."""
-        claimable = [known for known, run in self.runs.items() if run.claimable]
+        """With a backlog the ring is for whose turn it is: in one project, for the oldest. Of runs on their last
+        attempt a worker takes one at a time.
+        """
+        room = not any(one.on_last_attempt and one.job.deps is deps and one.job.in_sight for one in self.jobs)
+        claimable = [known for known, run in self.runs.items() if run.claimable and (room or not run.on_last_attempt)]
         wanted = claimable[:1] if deps.live.backlog else [known for known in claimable if known == run_id]
         job = self.stage.run(self.stage.answer(run_id, deps))
         assert ([] if job is None else [job.run_id]) == wanted, "[RUN-2]"
@@ -358,7 +366,7 @@ class RunMachine(RuleBasedStateMachine):
                 self.jobs.remove(former)
             run = self.runs[job.run_id]
             run.move(RunStatus.IN_PROGRESS, new_term=True)
-            self.jobs.append(Open(job, run.term))
+            self.jobs.append(Open(job, run.term, run.on_last_attempt))
             told = [message for message in job.call.request["messages"] if message["role"] == "tool"]
             assert len(told) == self.threads[run.thread_id].outputs, "[RUN-2] a recorded step is told, not done again"
 

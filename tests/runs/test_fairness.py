@@ -11,6 +11,7 @@ from sqlalchemy import text
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database
+from shared.runs import transitions
 from tests.scripted_model import Gate, Say, ScriptedModel
 from tests.system import Project, System, create_database
 from worker.runs.claim import claim_fairly
@@ -37,7 +38,7 @@ async def queue(database: Database, project: str, runs: int) -> None:
 
 async def claim(database: Database, at_once: int | None = None) -> str | None:
     """The project whose run is claimed."""
-    row = await claim_fairly(database, "worker", timedelta(seconds=10), at_once)
+    row = await claim_fairly(database, transitions.claim("worker", timedelta(seconds=10)), at_once)
     return None if row is None else row["project_id"]
 
 

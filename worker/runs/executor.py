@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.runs import commands, statements, transitions
 from shared.runs.statements import NEXT_OF_PROJECT
@@ -24,10 +24,11 @@ from shared.runs.status import RunStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.runs import run_object
 from worker.deps import Deps
+from worker.models.client import Patience
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
 from worker.runs import context, images, turn, write
-from worker.runs.claim import claim, claim_fairly
+from worker.runs.claim import claim
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
@@ -46,7 +47,7 @@ async def execute(run_id: str, deps: Deps) -> None:
     slot goes to whose turn it is.
     """
     sent = time.monotonic()
-    claimed, leaving = await _finish(_claim(run_id, deps))
+    claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
         return
     crossing("run.claimed")
@@ -84,8 +85,7 @@ class Attempt:
         self.clock = RunClock(claimed["claimed_at"])
         self.position: int = claimed["steps"]
         self.turn: Turn | None = None
-        keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
-        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keep)
+        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
 
     @property
     def time_left(self) -> timedelta:
@@ -151,13 +151,6 @@ class Attempt:
         return await write.certain(self.deps.database, statement, move.to, self.held)
 
 
-async def _claim(run_id: str, deps: Deps) -> Row | None:
-    lease, at_once = deps.settings.lease_duration, deps.settings.project_concurrency
-    if deps.live.backlog or at_once is not None:
-        return await claim_fairly(deps.database, deps.owner, lease, at_once)
-    return await claim(deps.database, deps.owner, lease, run_id)
-
-
 async def _make_room(deps: Deps, run: Row) -> None:
     """A run has ended: ring for those that could not begin because of it."""
     if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
@@ -176,7 +169,7 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     except TimeoutError:
         return transitions.expire(attempt.usage), turn.EXPIRED
     except ModelError as error:
-        return _failure(attempt, error.code, error.message)
+        return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)
     except Exception:
@@ -196,6 +189,11 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
 
 def _failure(attempt: Attempt, code: str, message: str) -> tuple[Transition, Ending]:
     return transitions.fail(attempt.usage, code, message), turn.failed({"code": code, "message": message})
+
+
+def _before(run: Row) -> str:
+    """What a failure says of earlier attempts."""
+    return f" It was attempt {run['attempts'] + 1}: workers were lost before." if run["attempts"] else ""
 
 
 def _stopped(attempt: Attempt) -> tuple[Transition, Ending]:
@@ -225,7 +223,8 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
     run, this = attempt.run, attempt.begin_turn()
     answer = this.answer
-    async with aclosing(attempt.deps.model.stream(await _question(attempt))) as chunks:
+    patience = Patience.of(run, attempt.deps.settings)
+    async with aclosing(attempt.deps.model.stream(await _question(attempt), patience)) as chunks:
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+PROBATION = timedelta(seconds=5)
+
 
 class Stop(StrEnum):
     """Why a run's coroutine was cancelled."""
@@ -45,12 +47,38 @@ class Held:
 class Live:
     """What the heartbeat renews. `backlog` says that more runs are queued than workers take, so that a free slot goes
     to whose turn it is and not to who rang.
+
+    Of runs on their last attempt one at a time is on probation, for its first seconds: what kills workers mostly does
+    so at once, and then no other such run is there to die with it.
     """
 
-    def __init__(self, lease: timedelta) -> None:
+    def __init__(self, lease: timedelta, probation: timedelta = PROBATION) -> None:
         self._lease_s = lease.total_seconds()
+        self._probation_s = probation.total_seconds()
         self._held: dict[str, Held] = {}
+        self._on_probation: str | None = None
+        self._taking = False
         self.backlog = False
+
+    @contextmanager
+    def room(self) -> Generator[bool]:
+        """While a run is claimed: may it be one on its last attempt?"""
+        free = not self._taking and self._on_probation is None
+        self._taking = self._taking or free
+        try:
+            yield free
+        finally:
+            if free:
+                self._taking = False
+
+    def begin_probation(self, run_id: str) -> None:
+        """No other run on its last attempt is taken for some seconds, or until this one has left."""
+        self._on_probation = run_id
+        asyncio.get_running_loop().call_later(self._probation_s, self._end_probation, run_id)
+
+    def _end_probation(self, run_id: str) -> None:
+        if self._on_probation == run_id:
+            self._on_probation = None
 
     @contextmanager
     def holding(self, run_id: str, term: int, claim_sent: float) -> Generator[Held]:
@@ -76,6 +104,7 @@ class Live:
             held.alarm.cancel()
         if self._held.get(held.run_id) is held:
             del self._held[held.run_id]
+        self._end_probation(held.run_id)
 
     def all(self) -> list[Held]:
         """Everything that is held now."""
