@@ -13,9 +13,9 @@ _DONE = b"data: [DONE]"
 async def chunks(stream: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The JSON objects of a stream. It is read to its end, beyond `[DONE]`, so that the connection can be used again.
 
-    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, for a stream without any
-    choice (an endpoint that can't stream answers with a plain object, which has no such lines), and for one that ends
-    without saying so: proxies cut answers off like that.
+    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, for a stream without
+    any choice (an endpoint that can't stream answers with a plain object, which has no such lines), and for one that
+    ends without saying so: proxies cut answers off like that.
     """
     rest, empty, ended = b"", True, False
     async for piece in _and_a_last_newline(stream):
