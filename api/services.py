@@ -1,5 +1,6 @@
 """What a process of the API holds on to, and how it begins and ends."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.auth import KeyRing
 from api.catalog import Catalog
+from api.expiry import expire_for_ever
 from api.streams import Streams
 from shared.database import Database, Executor
 from shared.files.storage import BlobStore, LocalStore
@@ -43,6 +45,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     streams.start()
+    expiry = asyncio.create_task(expire_for_ever(database, outbox))
     try:
         yield Services(
             settings=settings,
@@ -57,6 +60,8 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             catalog=catalog,
         )
     finally:
+        expiry.cancel()
+        await asyncio.gather(expiry, return_exceptions=True)
         await streams.stop()
         await catalog.close()
         await outbox.close()

@@ -14,22 +14,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import keeping
-from shared.events.writer import EventWriter
 from shared.files import commands as files
 from shared.idempotency.statements import FORGET
 from shared.queue import RUNS_QUEUE
-from shared.runs import commands, statements, transitions
+from shared.runs import commands, overdue, statements, transitions
+from shared.runs.overdue import AT_MOST
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
-from shared.wire.runs import run_object
 from worker.deps import Deps
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 LOST_AFTER = timedelta(seconds=2)
-AT_MOST = 500  # rows of one statement
 
 
 async def sweep_for_ever(deps: Deps) -> None:
@@ -51,11 +48,11 @@ async def sweep(deps: Deps) -> None:
     ended = [
         *await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts"),
         *await _move(deps, transitions.cancel_orphan(), "true"),
-        *await _move(deps, transitions.expire_overdue(), "expires_at < now()"),
     ]
     for row in ended:
+        overdue.announce_end(deps.outbox, row)
+    for row in [*ended, *await overdue.expire(deps.vital, deps.outbox)]:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
-        announce_end(deps, row)
     for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             crossing("run.promoted")
@@ -90,11 +87,3 @@ async def _forget_files(deps: Deps) -> None:
 async def _move(deps: Deps, move: Transition, due: str) -> Sequence[Row]:
     statement = statements.sweep(move, due, {"at_most": AT_MOST})
     return await deps.vital.all(statement.sql, statement.params)
-
-
-def announce_end(deps: Deps, row: Row) -> None:
-    """Tell that a run has ended, for whoever moved it without holding it."""
-    writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keeping(row))
-    writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
-    writer.done()
-    writer.flush()

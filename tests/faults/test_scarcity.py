@@ -154,3 +154,13 @@ async def test_redis_forgets_or_hangs_up(
     assert whole.data["content"][0]["text"]["value"] == "One two."
     following = await project.client.beta.threads.create_and_run(assistant_id=assistant.id)
     assert await outcome(project, following.thread_id, following.id) == ("completed", ["Three."])
+
+
+async def test_without_any_worker_runs_still_come_to_an_end(project: Project) -> None:
+    """[RUN-1] [RUN-7]."""
+    assistant = await project.client.beta.assistants.create(model="nobody")
+    body = {"assistant_id": assistant.id, "stream": True, "assistantd": {"expires_after": 1}}
+    async with http.session(project) as client, client.stream("POST", "/threads/runs", json=body) as response:
+        seen = [event.name async for event in http.events(response)]
+
+    assert seen[-2:] == ["thread.run.expired", "done"]
