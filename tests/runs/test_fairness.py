@@ -118,3 +118,45 @@ async def test_a_limit_holds_over_processes_and_everything_completes(
     finally:
         system.stop()
     assert held == [(2,)]
+
+
+async def expire_one(project: Project, assistant_id: str) -> None:
+    """A run that nobody gets to expires: somebody has swept since it was created."""
+    run = await project.client.beta.threads.create_and_run_poll(
+        assistant_id=assistant_id, poll_interval_ms=20, extra_body={"assistantd": {"expires_after": 1}}
+    )
+    assert run.status == "expired"
+
+
+async def test_a_free_slot_goes_to_who_has_none(
+    room: Path, database_url: str, redis_url: str, model: ScriptedModel
+) -> None:
+    """One tenant has filled the worker and the queue; another one's single run is next."""
+    root = room / "crowded"
+    root.mkdir()
+    settings = {"ASSISTANTD_WORKER_CONCURRENCY": "3"}
+    apart = redis_url.rsplit("/", 1)[0] + "/9"
+    system = System(root, create_database(database_url, "crowded"), apart, model.base_url, settings)
+    system.start()
+    first, rest = Gate(), Gate()
+    many = model.script(Say(["One ", first, "two."]), *[Say(["One ", rest, "two."])] * 50)
+    one = model.script(Say("Here I am."))
+    try:
+        async with Project.of(system) as crowd, Project.of(system) as single:
+            theirs = await crowd.client.beta.assistants.create(model=many)
+            for _ in range(51):
+                await crowd.client.beta.threads.create_and_run(assistant_id=theirs.id)
+            await model.requested(many, 3)
+            await expire_one(crowd, theirs.id)  # by the second sweep from now on the worker knows of the crowd
+            await expire_one(crowd, theirs.id)
+            ours = await single.client.beta.assistants.create(model=one)
+            run = await single.client.beta.threads.create_and_run(assistant_id=ours.id)
+            first.open()
+            await model.requested(one)
+            asked_by_them = len(model.requests(many))
+            rest.open()
+            ended = await single.client.beta.threads.runs.poll(run.id, thread_id=run.thread_id, poll_interval_ms=20)
+    finally:
+        system.stop()
+    assert ended.status == "completed"
+    assert asked_by_them == 3
