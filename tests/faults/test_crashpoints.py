@@ -15,7 +15,7 @@ from openai.types.beta.threads import Run
 from infra.embedded.postgres import Postgres
 from shared.crashpoints import POINTS
 from tests.scripted_model import CallFunctions, Gate, Say, ScriptedModel
-from tests.system import Process, Project, System, create_database, until
+from tests.system import Process, Project, System, create_database, redis_apart, until
 
 FUNCTION: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CROSSED: set[str] = set()
@@ -27,7 +27,7 @@ def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel)
     root = room / "crashpoints"
     root.mkdir()
     url = create_database(postgres.url, "crashpoints")
-    apart = redis_url.rsplit("/", 1)[0] + "/6"
+    apart = redis_apart(redis_url)
     made = System(root, url, apart, model.base_url, {"ASSISTANTD_LEASE_DURATION": "1", "ASSISTANTD_DRAIN_TIMEOUT": "1"})
     made.spawn_api().wait_until_ready()
     yield made

@@ -8,7 +8,7 @@ import pytest
 
 from infra.embedded.postgres import Postgres
 from tests.scripted_model import Gate, Say, ScriptedModel
-from tests.system import Project, System, create_database
+from tests.system import Project, System, create_database, redis_apart
 
 NEIGHBOURS = 3
 
@@ -17,7 +17,7 @@ NEIGHBOURS = 3
 def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel) -> Iterator[System]:
     root = room / "poison"
     root.mkdir()
-    apart = redis_url.rsplit("/", 1)[0] + "/5"
+    apart = redis_apart(redis_url)
     settings = {"ASSISTANTD_LEASE_DURATION": "1"}
     made = System(root, create_database(postgres.url, "poison"), apart, model.base_url, settings)
     made.spawn_api().wait_until_ready()

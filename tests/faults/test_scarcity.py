@@ -13,7 +13,7 @@ import redis
 from infra.embedded.postgres import Postgres
 from tests import http
 from tests.scripted_model import Gate, Say, ScriptedModel
-from tests.system import Project, System, create_database, until
+from tests.system import Project, System, create_database, redis_apart, until
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,7 +27,7 @@ def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel)
     """An API process with two connections to Postgres; each test starts the worker that it needs."""
     root = room / "scarcity"
     root.mkdir()
-    apart = redis_url.rsplit("/", 1)[0] + "/8"
+    apart = redis_apart(redis_url)
     settings = {"ASSISTANTD_LEASE_DURATION": "2", "ASSISTANTD_DATABASE_POOL": "2"}
     made = System(root, create_database(postgres.url, "scarcity"), apart, model.base_url, settings)
     made.spawn_api().wait_until_ready()

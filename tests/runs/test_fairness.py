@@ -13,7 +13,7 @@ from shared import ids
 from shared.database import Database
 from shared.runs import transitions
 from tests.scripted_model import Gate, Say, ScriptedModel
-from tests.system import Project, System, create_database
+from tests.system import Project, System, create_database, redis_apart
 from worker.runs.claim import claim_fairly
 
 QUEUE = text("""
@@ -98,7 +98,7 @@ async def test_a_limit_holds_over_processes_and_everything_completes(
     root = room / "limited"
     root.mkdir()
     settings = {"ASSISTANTD_PROJECT_CONCURRENCY": "2"}
-    apart = redis_url.rsplit("/", 1)[0] + "/7"
+    apart = redis_apart(redis_url)
     system = System(root, create_database(database_url, "limited"), apart, model.base_url, settings)
     system.start()
     system.spawn_worker().wait_until_ready()
@@ -135,7 +135,7 @@ async def test_a_free_slot_goes_to_who_has_none(
     root = room / "crowded"
     root.mkdir()
     settings = {"ASSISTANTD_WORKER_CONCURRENCY": "3"}
-    apart = redis_url.rsplit("/", 1)[0] + "/9"
+    apart = redis_apart(redis_url)
     system = System(root, create_database(database_url, "crowded"), apart, model.base_url, settings)
     system.start()
     first, rest = Gate(), Gate()
