@@ -16,6 +16,7 @@ ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 
 AGAIN = "What it had said is kept; the run can be created again."
 
+TOO_LONG = "context_length_exceeded"
 LONGEST_HEADER_S = 86_400.0
 LONGEST_WAIT = timedelta(seconds=60)  # a Retry-After beyond it is not waited for
 
@@ -88,7 +89,9 @@ def _refusal(error: APIStatusError) -> ModelError:
         case status if status >= 500:  # noqa: PLR2004
             return _again_later(error, "server_error", f"The model endpoint failed with status {status}: {said}")
         case status:
-            return ModelError("invalid_prompt", f"The model endpoint refused the request (status {status}): {said}")
+            hint = " ASSISTANTD_CONTEXT_TOKENS says how much it may be sent." if error.code == TOO_LONG else ""
+            message = f"The model endpoint refused the request (status {status}): {said}{hint}"
+            return ModelError("invalid_prompt", message)
 
 
 def _again_later(error: APIStatusError, code: ErrorCode, message: str) -> ModelError:

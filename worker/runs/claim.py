@@ -6,7 +6,7 @@ from shared.runs.statements import TURN, ContextLimits
 from shared.runs.transitions import Transition
 from worker.deps import Deps
 
-CONTEXT = ContextLimits(items=200, bytes=4 * 1024 * 1024)
+CONTEXT = ContextLimits(items=1000, bytes=4 * 1024 * 1024)  # more than any request tells: tokens decide
 TRIES = 10  # to find a turn that nobody else takes; after that the sweeper rings again
 
 

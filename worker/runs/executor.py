@@ -27,12 +27,12 @@ from worker.deps import Deps
 from worker.models.client import Patience
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
-from worker.runs import context, images, turn, write
+from worker.runs import turn, write
 from worker.runs.claim import claim
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
-from worker.runs.request import request
+from worker.runs.question import question
 from worker.runs.turn import Ending, Turn
 
 log = structlog.get_logger(__name__)
@@ -224,7 +224,11 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     run, this = attempt.run, attempt.begin_turn()
     answer = this.answer
     patience = Patience.of(run, attempt.deps.settings)
-    async with aclosing(attempt.deps.model.stream(await _question(attempt), patience)) as chunks:
+    asked = await question(attempt.deps, run, attempt.usage)
+    if asked is None:
+        return Truncated("max_prompt_tokens")
+    async with aclosing(attempt.deps.model.stream(asked, patience)) as chunks:
+        del asked  # the model may speak for minutes, and a context be megabytes
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)
@@ -239,22 +243,6 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     return Finished()
 
 
-async def _question(attempt: Attempt) -> dict[str, Any]:
-    """What the model is asked. Nothing here is kept: a context may be megabytes, and the answer takes minutes."""
-    run, model = attempt.run, attempt.deps.model
-    items = run.pop("context") or []
-    pictures = await images.load(attempt.deps, run["project_id"], context.image_files(items))
-    last_messages = run["truncation_strategy"]["last_messages"]
-    return request(
-        run,
-        model.upstream_name(run["model"]),
-        context.chat(run["instructions"], items, pictures, last_messages=last_messages, run_id=run["id"]),
-        counts_as=model.counts_as,
-        budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
-        called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
-    )
-
-
 def _exhausted(attempt: Attempt) -> Truncated | None:
     """Have earlier turns used up one of the run's budgets? They count over all turns."""
     run, used = attempt.run, attempt.usage
@@ -263,7 +251,3 @@ def _exhausted(attempt: Attempt) -> Truncated | None:
     if run["max_prompt_tokens"] is not None and used["prompt_tokens"] >= run["max_prompt_tokens"]:
         return Truncated("max_prompt_tokens")
     return None
-
-
-def _left(limit: int | None, used: int) -> int | None:
-    return None if limit is None else limit - used
