@@ -20,8 +20,8 @@ async def question(deps: Deps, run: Row, used: Mapping[str, int]) -> dict[str, A
     """Arguments of `chat.completions.create` for the next turn of a claimed run, whose context is taken from it.
 
     `used` are the tokens that earlier turns cost. The thread is told from its newest message backwards, as much of it
-    as the model takes (`CONTEXT_TOKENS`) and as the run may still use of its `max_prompt_tokens`; None if those leave no
-    room for the newest question itself.
+    as the model takes (`CONTEXT_TOKENS`) and as the run may still use of its `max_prompt_tokens`; None if those leave
+    no room for the newest question itself.
     """
     items: list[Mapping[str, Any]] = run.pop("context") or []
     pictures = await images.load(deps, run["project_id"], context.image_files(items))
