@@ -12,8 +12,9 @@ from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread
+from shared.uploads.rows import Upload, UploadPart
 
-TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey)
+TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, Upload, UploadPart, IdempotencyKey)
 """Every table there is, parents first."""
 
 

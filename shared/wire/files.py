@@ -1,7 +1,23 @@
 """Files on the wire."""
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from shared.database import Row
+from shared.wire import limits
+from shared.wire.fields import Body
 from shared.wire.objects import Object, seconds
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+_SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
+
+
+class ExpiresAfter(Body):
+    """When a file is to be forgotten."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 
 
 def file_object(row: Row) -> Object:
