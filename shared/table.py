@@ -40,6 +40,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """A condition that leaves some rows of a list: SQL from our code, and its parameters. A cursor needn't meet it."""
+
+    sql: str
+    params: Mapping[str, Any]
+
+
+ALL = Only("true", {})
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """One page, and whether there is another one beyond it."""
 
@@ -75,7 +86,7 @@ async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
     return await db.one(delete(table).where(*_equal(table, keys)).returning(table.c.id)) is not None
 
 
-async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> Listing:
+async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page, only: Only = ALL) -> Listing:
     """One page of the rows with these keys, by (created_at, id): constant time at any depth.
 
     A cursor whose row was deleted still marks its place, for clients delete while they page. Raises InvalidRequest if
@@ -86,10 +97,10 @@ async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> L
     cursors = {
         param: cursor for param, cursor in (("after", page.after), ("before", page.before)) if cursor is not None
     }
-    params = {**keys, **cursors, "limit": page.limit + 1}
-    rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), ()), params)
+    params = {**keys, **only.params, **cursors, "limit": page.limit + 1}
+    rows = await db.all(_select_page(name, tuple(keys), only.sql, page.order, tuple(cursors), ()), params)
     if not rows and (gone := await _gone(db, model, keys, cursors)):
-        rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), gone), params)
+        rows = await db.all(_select_page(name, tuple(keys), only.sql, page.order, tuple(cursors), gone), params)
     rows, has_more = rows[: page.limit], len(rows) > page.limit
     return Listing(rows[::-1] if backwards else rows, has_more)
 
@@ -115,10 +126,10 @@ def _select(table: str, keys: tuple[str, ...]) -> TextClause:
 
 @cache
 def _select_page(
-    table: str, keys: tuple[str, ...], order: str, cursors: tuple[str, ...], gone: tuple[str, ...]
+    table: str, keys: tuple[str, ...], only: str, order: str, cursors: tuple[str, ...], gone: tuple[str, ...]
 ) -> TextClause:
     """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
-    conditions = [_where(keys)]
+    conditions = [_where(keys), only]
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
         place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor} AND {_where(keys)}"

@@ -70,6 +70,11 @@ async def delete_expired(db: Executor, store: BlobStore, at_most: int) -> int:
     return len(rows)
 
 
+def named(file_ids: Sequence[str]) -> table.Only:
+    """Only these files."""
+    return table.Only("id = ANY(:file_ids)", {"file_ids": list(file_ids)})
+
+
 async def images(db: Executor, project_id: str, file_ids: Sequence[str]) -> Sequence[Row]:
     """id, filename and bytes of those of the files that are there."""
     return await db.all(_FACTS, {"ids": list(file_ids), "project_id": project_id})

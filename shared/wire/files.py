@@ -20,6 +20,26 @@ class ExpiresAfter(Body):
     seconds: Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 
 
+def assistant_file_object(row: Row, assistant_id: str) -> Object:
+    """A row of `files` as v1 shows a file of an assistant; when it was attached is not kept, when it was made is."""
+    return {
+        "id": row["id"],
+        "object": "assistant.file",
+        "created_at": seconds(row["created_at"]),
+        "assistant_id": assistant_id,
+    }
+
+
+def message_file_object(row: Row, message_id: str) -> Object:
+    """A row of `files` as v1 shows a file that came with a message."""
+    return {
+        "id": row["id"],
+        "object": "thread.message.file",
+        "created_at": seconds(row["created_at"]),
+        "message_id": message_id,
+    }
+
+
 def file_object(row: Row) -> Object:
     """A row of `files` as an OpenAI object."""
     return {

@@ -7,7 +7,7 @@ Where the live API differed from it, or we add to it on purpose, AMENDMENTS says
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,12 +44,17 @@ AMENDMENTS: list[tuple[str, str, Schema]] = [
 ]
 
 
+# The same for v1's description, of 2024-03-28 (openai/openai-openapi at 5717410, MIT).
+V1_LISTS = ("ListAssistantFilesResponse", "ListMessageFilesResponse")
+V1_AMENDMENTS = [(name, key, {"anyOf": [IDENTIFIER, NULL]}) for name in V1_LISTS for key in ("first_id", "last_id")]
+
+
 class Contract:
     """Judges answers and events. A judgement is a list of sentences, empty for what conforms."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], amendments: Sequence[tuple[str, str, Schema]] = AMENDMENTS) -> None:
         schemas: Schema = document["components"]["schemas"]
-        for name, key, schema in AMENDMENTS:
+        for name, key, schema in amendments:
             schemas[name]["properties"][key] = schema
         self._schemas: Schema = {name: sealed(schema) for name, schema in schemas.items()}
         self._operations = list(_operations(document["paths"]))
@@ -88,6 +93,19 @@ class Contract:
 def contract() -> Contract:
     """The contract of the API."""
     return Contract(json.loads(SOURCE.read_bytes()))
+
+
+@functools.cache
+def v1_contract() -> Contract:
+    """The contract of the API's first days, for what v2 has no more."""
+    document = json.loads((SOURCE.parent / "assistants-v1.json").read_bytes())
+    schemas = document["components"]["schemas"]
+    for name in V1_LISTS:
+        schemas[name]["required"].remove(
+            "items"
+        )  # no such property is described: `data` is meant, and stands there too
+    schemas["ErrorResponse"] = {"properties": {"error": {"$ref": "#/components/schemas/Error"}}, "required": ["error"]}
+    return Contract(document, V1_AMENDMENTS)
 
 
 def sealed(schema: Any) -> Any:
