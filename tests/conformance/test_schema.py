@@ -112,6 +112,8 @@ async def test_threads_and_messages(checked_client: AsyncOpenAI, recorder: Recor
     await messages.delete(message.id, thread_id=thread.id)
     await threads.retrieve(thread.id)
     await threads.update(thread.id, metadata={"e": "f"})
+    await checked_client.get("/threads", cast_to=object)
+    await checked_client.get("/threads?order_by=last_activity&metadata[e]=f&limit=1", cast_to=object)
     await threads.delete(thread.id)
 
     assert recorder.seen >= {

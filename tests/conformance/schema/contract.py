@@ -4,6 +4,7 @@
 Where the live API differed from it, or we add to it on purpose, AMENDMENTS says so and why.
 """
 
+import copy
 import functools
 import json
 import re
@@ -57,7 +58,7 @@ class Contract:
         for name, key, schema in amendments:
             schemas[name]["properties"][key] = schema
         self._schemas: Schema = {name: sealed(schema) for name, schema in schemas.items()}
-        self._operations = list(_operations(document["paths"]))
+        self._operations = [*_operations(document["paths"]), *_ours(schemas)]
         self._events = dict(_events(schemas))
 
     def judge_answer(self, method: str, path: str, status: int, body: Any) -> list[str]:
@@ -143,6 +144,20 @@ def _operations(paths: Mapping[str, Any]) -> Any:
         for verb, operation in paths[path].items():
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             yield verb.upper(), pattern, schema
+
+
+def _ours(schemas: Schema) -> Any:
+    """The same of what goes beyond the original: threads can be listed, each with its last activity."""
+    thread = copy.deepcopy(schemas["ThreadObject"])
+    thread["properties"]["assistantd"] = {
+        "type": "object",
+        "properties": {"last_activity_at": {"type": "integer"}},
+        "required": ["last_activity_at"],
+    }
+    thread["required"] = [*thread["required"], "assistantd"]
+    page = copy.deepcopy(schemas["ListMessagesResponse"])
+    page["properties"]["data"]["items"] = thread
+    yield "GET", re.compile("/threads"), page
 
 
 def _events(schemas: Schema) -> Any:
