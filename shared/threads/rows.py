@@ -26,6 +26,12 @@ class Thread(SQLModel, table=True):
             postgresql_ops={"metadata": "jsonb_path_ops"},
             postgresql_where=text("metadata <> '{}'::jsonb"),
         ),
+        Index(
+            "threads_files",
+            text("(tool_resources #> '{code_interpreter,file_ids}')"),
+            postgresql_using="gin",
+            postgresql_where=text("tool_resources <> '{}'::jsonb"),
+        ),
     )
 
 

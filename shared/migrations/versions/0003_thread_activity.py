@@ -34,9 +34,18 @@ FROM threads""")
         postgresql_ops={"metadata": "jsonb_path_ops"},
         postgresql_where=sa.text("metadata <> '{}'::jsonb"),
     )
+    op.create_index(
+        "threads_files",
+        "threads",
+        [sa.text("(tool_resources #> '{code_interpreter,file_ids}')")],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_where=sa.text("tool_resources <> '{}'::jsonb"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("threads_files", table_name="threads", postgresql_where=sa.text("tool_resources <> '{}'::jsonb"))
     op.drop_index(
         "threads_metadata",
         table_name="threads",
