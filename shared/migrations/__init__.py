@@ -11,9 +11,23 @@ from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
-from shared.threads.rows import Message, Thread
+from shared.threads.rows import Message, Thread, ThreadActivity
+from shared.uploads.rows import Upload, UploadPart
 
-TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey)
+TABLES = (
+    Project,
+    ApiKey,
+    Assistant,
+    Thread,
+    ThreadActivity,
+    Message,
+    Run,
+    RunStep,
+    File,
+    Upload,
+    UploadPart,
+    IdempotencyKey,
+)
 """Every table there is, parents first."""
 
 
