@@ -10,6 +10,7 @@ from typing import Any
 from fastapi.responses import Response
 
 from api.dependencies import reply
+from api.reader import BEGINNING
 from api.services import Services
 from api.sse import EventStream
 from shared.crashpoints import crossing
@@ -25,7 +26,6 @@ from shared.wire.objects import Object
 from shared.wire.runs import run_object, step_object
 from shared.wire.threads import thread_object
 
-BEGINNING = EventId(0, 0)
 TOLD_AFTER = timedelta(seconds=10)
 """How long ago a run must have come to rest for its log to be complete, or lost: the row is ahead of the last events.
 Before that, `Streams` has a second look."""

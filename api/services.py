@@ -11,6 +11,7 @@ from api.catalog import Catalog
 from api.expiry import expire_for_ever
 from api.streams import Streams
 from shared.database import Database, Executor
+from shared.duties import must_not_end
 from shared.files.storage import BlobStore, LocalStore
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
@@ -46,6 +47,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     catalog = Catalog(settings)
     streams.start()
     expiry = asyncio.create_task(expire_for_ever(database, outbox))
+    expiry.add_done_callback(must_not_end)
     try:
         yield Services(
             settings=settings,

@@ -8,6 +8,7 @@ import socket
 import structlog
 
 from shared.database import Database
+from shared.duties import must_not_end
 from shared.files.storage import LocalStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -53,12 +54,12 @@ class WorkerServices:
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
             store=LocalStore(settings.data_dir / "files"),
-            live=Live(settings.lease_duration),
+            live=Live(settings.lease_duration, claims=_claims(settings)),
         )
         duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
-            task.add_done_callback(_must_not_end)
+            task.add_done_callback(must_not_end)
         self._watchdog.start(asyncio.get_running_loop())
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -81,8 +82,7 @@ class WorkerServices:
         await self.deps.database.close()
 
 
-def _must_not_end(task: "asyncio.Task[None]") -> None:
-    """A duty that dies of a defect takes the process with it: a worker without a heartbeat is worse than none."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("worker.duty_died", exc_info=error)
-        os._exit(os.EX_SOFTWARE)
+def _claims(settings: Settings) -> int:
+    """How many claims may be under way: those under a limit wait for each other anyway, with a connection in hand."""
+    half = max(1, settings.database_pool // 2)
+    return half if settings.project_concurrency is None else min(2, half)

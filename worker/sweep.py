@@ -31,35 +31,44 @@ LOST_AFTER = timedelta(seconds=2)
 
 
 async def sweep_for_ever(deps: Deps) -> None:
-    """Sweep until cancelled. A database that is away is tried again in a second."""
+    """Sweep until cancelled."""
     while True:
-        try:
-            await sweep(deps)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("sweep.failed", error=type(error).__name__)
+        await sweep(deps)
         await asyncio.sleep(EVERY_S)
 
 
 async def sweep(deps: Deps) -> None:
-    """Each duty once."""
+    """Each duty once; one that fails, because the database or the store is away, keeps none of the others waiting."""
+    for duty in (_requeue, _end, _promote, _ring, _forget):
+        try:
+            await duty(deps)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("sweep.failed", duty=duty.__name__.removeprefix("_"), error=type(error).__name__)
+
+
+async def _requeue(deps: Deps) -> None:
     for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < max_attempts"):
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         crossing("run.requeued")
         deps.doorbell.ring(row["id"])
-    ended = [
-        *await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts"),
-        *await _move(deps, transitions.cancel_orphan(), "true"),
-    ]
-    for row in ended:
+
+
+async def _end(deps: Deps) -> None:
+    given_up = await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts")
+    for row in given_up:
         overdue.announce_end(deps.outbox, row)
-    for row in [*ended, *await overdue.expire(deps.vital, deps.outbox)]:
+    for row in [*given_up, *await overdue.expire(deps.vital, deps.outbox)]:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
+
+
+async def _promote(deps: Deps) -> None:
     for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             crossing("run.promoted")
             deps.doorbell.ring(following["id"])
-    await _forget_files(deps)
-    await deps.vital.all(FORGET, {"at_most": AT_MOST})
+
+
+async def _ring(deps: Deps) -> None:
     unanswered = await deps.outbox.length(RUNS_QUEUE)
     deps.live.backlog = bool(unanswered)
     if unanswered is not None:
@@ -80,7 +89,8 @@ async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> No
         deps.doorbell.ring(row["id"])
 
 
-async def _forget_files(deps: Deps) -> None:
+async def _forget(deps: Deps) -> None:
+    await deps.vital.all(FORGET, {"at_most": AT_MOST})
     if count := await files.delete_expired(deps.vital, deps.store, AT_MOST):
         log.info("sweep.files_expired", files=count)
     if count := await uploads.forget(deps.vital, deps.store, AT_MOST):

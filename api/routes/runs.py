@@ -11,6 +11,7 @@ from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from api.services import Services
 from shared import ids, table
+from shared.assistants import commands as assistants
 from shared.files import commands as files
 from shared.runs import commands as runs
 from shared.runs.rows import Run, RunStep
@@ -51,6 +52,7 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
     await files.require(services.executor, caller.project_id, body.referred_files())
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"
     if when_busy == "cancel_active":
+        await assistants.get(services.executor, caller.project_id, body.assistant_id)  # a refusal cancels nothing
         cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
             launch.cancelled(services, cancelled, caller.dialect)

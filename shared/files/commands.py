@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
 
+import structlog
+
 from shared import ids, table
 from shared.database import Executor, Row
 from shared.errors import NotFound, found
 from shared.files import statements
 from shared.files.rows import File
 from shared.files.storage import BlobStore
+
+log = structlog.get_logger(__name__)
 
 
 async def upload(
@@ -53,7 +57,10 @@ async def delete_expired(db: Executor, store: BlobStore, at_most: int) -> int:
     """Forget files whose time has come, as `delete` does; returns how many."""
     rows = await db.all(statements.DELETE_EXPIRED, {"at_most": at_most})
     for row in rows:
-        await store.delete(row["id"])
+        try:
+            await store.delete(row["id"])
+        except OSError as error:  # its bytes stay behind, the others' don't
+            log.warning("files.bytes_left", file_id=row["id"], error=type(error).__name__)
     return len(rows)
 
 

@@ -64,8 +64,8 @@ async def create(
 
 
 async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
-    """Cancel the thread's active run, if it has one; returns it."""
-    active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
+    """Cancel the run that the thread belongs to, if there is one; returns it. Those that wait behind it stay."""
+    active = await db.one(statements.OWNER_OF_THREAD, {"thread_id": thread_id})
     if active is None:
         return None
     try:

@@ -1,4 +1,7 @@
-"""Runs whose time is up. API and workers both look for them: where no worker lives, runs must still come to an end."""
+"""Runs whose time is up, or whose end was asked for when their worker died.
+
+API and workers both look for them: where no worker lives, runs must still come to an end.
+"""
 
 from collections.abc import Sequence
 
@@ -13,14 +16,16 @@ AT_MOST = 500  # rows of one statement
 
 
 async def expire(db: Executor, outbox: Sender) -> Sequence[Row]:
-    """Expire overdue runs that nobody holds, and tell so [RUN-1] [RUN-7]; returns them. A crash between leaves their
-    streams to find it out by themselves.
+    """Expire overdue runs that nobody holds, end those that were to be cancelled when their worker died, and tell so
+    [RUN-1] [RUN-7]; returns them. A crash between leaves their streams to find it out by themselves.
     """
-    statement = statements.sweep(transitions.expire_overdue(), "expires_at < now()", {"at_most": AT_MOST})
-    rows = await db.all(statement.sql, statement.params)
-    for row in rows:
+    ended: list[Row] = []
+    for move, due in ((transitions.cancel_orphan(), "true"), (transitions.expire_overdue(), "expires_at < now()")):
+        statement = statements.sweep(move, due, {"at_most": AT_MOST})
+        ended += await db.all(statement.sql, statement.params)
+    for row in ended:
         announce_end(outbox, row)
-    return rows
+    return ended
 
 
 def announce_end(outbox: Sender, row: Row) -> None:

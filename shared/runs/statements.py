@@ -125,14 +125,25 @@ REQUEST_CANCEL = text("""
 UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now())
 WHERE id = :id AND project_id = :project_id AND status = 'in_progress' RETURNING *""")
 
+# A row that somebody has locked, be it a client whose transaction hangs, holds up the renewal of no other: it is still
+# ours, and renewed the next time.
 RENEW = text("""
-UPDATE runs SET lease_expires_at = now() + :lease
-WHERE status = 'in_progress' AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
-RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
+WITH ours AS (
+  SELECT id, cancel_requested_at IS NOT NULL AS cancel_requested FROM runs
+  WHERE status = 'in_progress'
+  AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))),
+free AS (
+  SELECT id FROM runs WHERE status = 'in_progress'
+  AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
+  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
+renewed AS (UPDATE runs SET lease_expires_at = now() + :lease WHERE id IN (SELECT id FROM free) RETURNING id)
+SELECT ours.id, cancel_requested, renewed.id IS NOT NULL AS renewed FROM ours LEFT JOIN renewed USING (id)""")
 
 AS_WRITTEN = text(f"""
 SELECT moved.*, now() AS written_at, {_NEXT} FROM runs AS moved
 WHERE id = :id AND term = :term AND status = :status""")
+
+OWNER_OF_THREAD = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}")
 
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 
@@ -143,9 +154,11 @@ SELECT count(*) FROM runs AS others WHERE others.project_id = runs.project_id AN
 
 # Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
 RING_AGAIN = text(f"""
+WITH full_up AS (
+  SELECT project_id FROM runs WHERE status = 'in_progress' GROUP BY project_id HAVING count(*) >= CAST(:at_once AS int))
 UPDATE runs SET rung_at = now() WHERE id IN (
   SELECT id FROM runs WHERE {WAITS_FOR_WORKER} AND (rung_at IS NULL OR rung_at < now() - :patience)
-  AND (CAST(:at_once AS int) IS NULL OR {_WITHIN_LIMIT})
+  AND project_id NOT IN (SELECT project_id FROM full_up)
   ORDER BY rung_at NULLS FIRST
   LIMIT least(:at_most, greatest(0, (SELECT count(*) FROM runs WHERE {WAITS_FOR_WORKER}) - :unanswered))
   FOR UPDATE SKIP LOCKED)
@@ -173,8 +186,8 @@ SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER 
 # A run that may lose no more workers may be what kills them: a worker takes it only where there is room.
 _WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_attempts)"
 
-# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many
-# they hold. One row a project is looked at, however many are queued.
+# Projects with queued runs (found by leaping from one to the next in the index), with their oldest runs and how many
+# they hold. A few rows a project are looked at, however many are queued.
 _CANDIDATES = f"""
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
@@ -186,18 +199,19 @@ candidates AS (
   SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
   FROM projects, LATERAL (
     SELECT id, project_id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
-    AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT 1 {{lock}}
+    AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT {{each}}
   ) AS oldest)"""
 
-# Whose turn it is: the project that holds the fewest, and its oldest run.
+# Whose turn it is: the project that holds the fewest, and its oldest run that nobody else is taking at this moment.
 _FAIREST = f"""(
-{_CANDIDATES.format(lock="FOR UPDATE SKIP LOCKED")}
-SELECT id FROM candidates ORDER BY held, created_at LIMIT 1)"""
+{_CANDIDATES.format(each=16)}
+SELECT runs.id FROM candidates JOIN runs USING (id) ORDER BY held, candidates.created_at LIMIT 1
+FOR UPDATE OF runs SKIP LOCKED)"""
 
 # The same where projects have a limit. Claims within one project are then made one after the other, each in a
 # transaction that begins with this lock: two that counted at the same time would both find the last place free.
 TURN = text(f"""
-{_CANDIDATES.format(lock="")}
+{_CANDIDATES.format(each=1)}
 SELECT project_id, pg_advisory_xact_lock(hashtextextended(project_id, 0)) FROM (
   SELECT project_id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1) AS next""")
 
@@ -222,7 +236,8 @@ class ContextLimits(NamedTuple):
 
 
 def claim(move: Transition, run_id: str, context: ContextLimits, *, room: bool) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has).
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has),
+    as they were in the term `seen`: the one before, unless others took the run and gave it back while this waited.
 
     `room` says whether it may be one on its last attempt.
     """
@@ -373,7 +388,7 @@ def _guards(shape: _Shape) -> Iterator[str]:
 def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
-SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context,
+SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context, (SELECT term FROM runs WHERE id = claimed.id) AS seen,
   (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps
 FROM claimed""")
 

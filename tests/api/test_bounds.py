@@ -81,7 +81,7 @@ async def test_a_long_thread_is_told_in_part(project: Project, model: ScriptedMo
     noise = [str(number) for number in range(40_000)]
     for number in range(30):
         text = f"{number} " + " ".join(noise[number::2])
-        await project.client.beta.threads.messages.create(thread.id, role="user", content=text[:250_000])
+        await project.client.beta.threads.messages.create(thread.id, role="user", content=text[:40_000])
 
     run = await project.client.beta.threads.runs.create_and_poll(
         thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=50
@@ -90,7 +90,7 @@ async def test_a_long_thread_is_told_in_part(project: Project, model: ScriptedMo
     assert run.status == "completed"
     told = (await model.requested(name)).messages
     assert told[-1]["content"].startswith("29 ")
-    assert 1 < len(told) <= 30
+    assert 1 < len(told) < 30  # as much as fits into CONTEXT_TOKENS
 
 
 @pytest.mark.parametrize("filename", ["a\0b.txt", "x" * 600, "a\ud800b"])

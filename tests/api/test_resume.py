@@ -182,7 +182,7 @@ def ids_of(frames: bytes) -> list[str]:
 
 
 def test_a_reader_drops_what_it_has_seen_and_what_a_former_holder_says() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 1, 2), entry(1, 1, 3), entry(2, 1, 1), entry(1, 4, 5)):
         reader.offer(one)
 
@@ -191,7 +191,7 @@ def test_a_reader_drops_what_it_has_seen_and_what_a_former_holder_says() -> None
 
 def test_a_reader_tells_nothing_after_a_hole() -> None:
     """[RUN-4]: what is missing is looked for in the log, and if it isn't there told from rows, later."""
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 4, 5), entry(1, 6, 6, ends=True)):
         reader.offer(one)
 
@@ -204,7 +204,7 @@ def test_a_reader_tells_nothing_after_a_hole() -> None:
 
 
 def test_a_hole_is_filled_from_the_log() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 4, 5, ends=True)):
         reader.offer(one)
     reader.take()
@@ -216,7 +216,7 @@ def test_a_hole_is_filled_from_the_log() -> None:
 
 
 def test_a_slow_reader_is_sent_to_the_log_and_bounded() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for number in range(MAX_QUEUED * 3):
         reader.offer(entry(1, number + 1, number + 1))
 

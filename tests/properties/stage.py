@@ -263,7 +263,7 @@ class Stage:
             doorbell=self.services.doorbell,
             model=StagedModel(),
             store=self.services.store,
-            live=Live(LEASE, timedelta(days=1)),
+            live=Live(LEASE, probation=timedelta(days=1)),
         )
 
     # What clients do.

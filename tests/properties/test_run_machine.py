@@ -87,7 +87,6 @@ class Open:
 
     job: Job
     term: int
-    on_last_attempt: bool
     said: int = 0
     called: int = 0
     used: int = 0
@@ -107,6 +106,7 @@ class RunMachine(RuleBasedStateMachine):
         self.threads: dict[str, Thread] = {}
         self.runs: dict[str, Expected] = {}
         self.jobs: list[Open] = []
+        self.last_attempts: list[Job] = []
         self.workers = {name: stage.new_worker(name) for name in ("A", "B")}
         self.whole_logs = set[str]()
 
@@ -354,9 +354,10 @@ class RunMachine(RuleBasedStateMachine):
 
     def _answer(self, run_id: str, deps: Deps) -> None:
         """With a backlog the ring is for whose turn it is: in one project, for the oldest. Of runs on their last
-        attempt a worker takes one at a time.
+        attempt a worker takes one, and twice as many with each that comes through.
         """
-        room = not any(one.on_last_attempt and one.job.deps is deps and one.job.in_sight for one in self.jobs)
+        last = [job for job in self.last_attempts if job.deps is deps]
+        room = sum(job.in_sight for job in last) < 2 ** sum(not job.in_sight for job in last)
         claimable = [known for known, run in self.runs.items() if run.claimable and (room or not run.on_last_attempt)]
         wanted = claimable[:1] if deps.live.backlog else [known for known in claimable if known == run_id]
         job = self.stage.run(self.stage.answer(run_id, deps))
@@ -366,7 +367,9 @@ class RunMachine(RuleBasedStateMachine):
                 self.jobs.remove(former)
             run = self.runs[job.run_id]
             run.move(RunStatus.IN_PROGRESS, new_term=True)
-            self.jobs.append(Open(job, run.term, run.on_last_attempt))
+            self.jobs.append(Open(job, run.term))
+            if run.on_last_attempt:
+                self.last_attempts.append(job)
             told = [message for message in job.call.request["messages"] if message["role"] == "tool"]
             assert len(told) == self.threads[run.thread_id].outputs, "[RUN-2] a recorded step is told, not done again"
 

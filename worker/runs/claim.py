@@ -1,5 +1,7 @@
 """Taking a run: the one that was rung for, or with a backlog the one whose turn it is."""
 
+from datetime import timedelta
+
 from shared.database import Database, Row
 from shared.runs import statements, transitions
 from shared.runs.statements import TURN, ContextLimits
@@ -8,30 +10,39 @@ from worker.deps import Deps
 
 CONTEXT = ContextLimits(items=1000, bytes=4 * 1024 * 1024)  # more than any request tells: tokens decide
 TRIES = 10  # to find a turn that nobody else takes; after that the sweeper rings again
+IDLE_WITHIN = timedelta(seconds=5)  # of the lock on a project's claims: a worker that is cut off lets go of it
 
 
 async def claim(run_id: str, deps: Deps) -> Row | None:
     """Take this run, or with a backlog the one whose turn it is; None if there is nothing to take.
 
-    A run on its last attempt is taken only if this process has no other such run on probation: if it kills the worker
-    again, it takes no neighbour with it that was down to its last attempt too. It is rung for again soon.
+    Claims leave the better part of the connections to settlements, which have a lease to keep. A run on its last
+    attempt is left for later where `Live` has no room for it: it is rung for again soon.
     """
-    settings, live = deps.settings, deps.live
-    move, at_once = transitions.claim(deps.owner, settings.lease_duration), settings.project_concurrency
-    with live.room() as room:
-        if live.backlog or at_once is not None:
-            row = await claim_fairly(deps.database, move, at_once, room=room)
-        else:
-            statement = statements.claim(move, run_id, CONTEXT, room=room)
-            row = await deps.database.one(statement.sql, statement.params)
-        if row is not None and on_last_attempt(row):
-            live.begin_probation(row["id"])
-    return row
+    at_once = deps.settings.project_concurrency
+    async with deps.live.claiming:
+        move = transitions.claim(deps.owner, deps.settings.lease_duration)
+        if deps.live.backlog or at_once is not None:
+            return await claim_fairly(deps.database, move, at_once, room=deps.live.has_room)
+        statement = statements.claim(move, run_id, CONTEXT, room=deps.live.has_room)
+        return await deps.database.one(statement.sql, statement.params)
 
 
-def on_last_attempt(run: Row) -> bool:
-    """Has it lost workers already, and may lose no more?"""
-    return run["attempts"] > 0 and run["attempts"] + 1 >= run["max_attempts"]
+def is_usable(claimed: Row, deps: Deps) -> bool:
+    """May this process work on what it has claimed? If not, it has to give it back.
+
+    What it has read of the run may be of an earlier term than the one before, if others took the run and gave it back
+    while the claim waited; and claims at the same time may have brought more runs on their last attempt than there is
+    room for.
+    """
+    if claimed["seen"] != claimed["term"] - 1:
+        return False
+    on_last_attempt = claimed["attempts"] > 0 and claimed["attempts"] + 1 >= claimed["max_attempts"]
+    if on_last_attempt and not deps.live.has_room:
+        return False
+    if on_last_attempt:
+        deps.live.begin_probation(claimed["id"], claimed["term"])
+    return True
 
 
 async def claim_fairly(
@@ -45,7 +56,7 @@ async def claim_fairly(
         statement = statements.claim_fairly(move, CONTEXT, room=room)
         return await database.one(statement.sql, statement.params)
     for _ in range(TRIES):
-        async with database.transaction() as transaction:
+        async with database.transaction(IDLE_WITHIN) as transaction:
             turn = await transaction.one(TURN, {"at_once": at_once, "room": room})
             if turn is None:
                 return None

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
@@ -28,7 +29,7 @@ from worker.models.client import Patience
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
 from worker.runs import turn, write
-from worker.runs.claim import claim
+from worker.runs.claim import claim, is_usable
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
@@ -55,7 +56,8 @@ async def execute(run_id: str, deps: Deps) -> None:
     structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
     with deps.live.holding(run_id, claimed["term"], sent) as held:
         attempt = Attempt(deps, claimed, held)
-        move, ending = (transitions.release(), turn.CANCELLED) if leaving else await _conclude(attempt)
+        go_on = not leaving and is_usable(claimed, deps)
+        move, ending = await _conclude(attempt) if go_on else (transitions.release(), turn.CANCELLED)
         await _finish(attempt.settle(move, ending))
 
 
@@ -172,6 +174,9 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)
+    except (OperationalError, InterfaceError, PoolTimeout) as error:  # Postgres is away: the settlement waits for it
+        log.warning("run.database_away", error=type(error).__name__)
+        return transitions.release(), turn.CANCELLED
     except Exception:
         log.exception("run.crashed")
         message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."

@@ -36,13 +36,14 @@ async def beat(deps: Deps) -> None:
         "ids": [one.run_id for one in held],
         "terms": [one.term for one in held],
     }
-    renewed = {row["id"]: row["cancel_requested"] for row in await deps.vital.all(RENEW, params)}
+    found = {row["id"]: row for row in await deps.vital.all(RENEW, params)}
     for one in held:
         if deps.live.get(one.run_id) is not one:  # it left while the statement was on its way
             continue
-        if one.run_id not in renewed:
+        row = found.get(one.run_id)
+        if row is None:
             one.stop(Stop.LEASE_LOST)
-        elif renewed[one.run_id]:
+        elif row["cancel_requested"]:
             one.stop(Stop.CANCEL_REQUESTED)
-        else:
+        elif row["renewed"]:
             deps.live.renewed(one, sent)
