@@ -202,11 +202,12 @@ candidates AS (
     AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT {{each}}
   ) AS oldest)"""
 
-# Whose turn it is: the project that holds the fewest, and its oldest run that nobody else is taking at this moment.
+# Whose turn it is: the project that holds the fewest, and its oldest run that nobody else is taking at this moment, nor
+# has taken since this statement began: the condition is looked at again when the row is locked.
 _FAIREST = f"""(
 {_CANDIDATES.format(each=16)}
-SELECT runs.id FROM candidates JOIN runs USING (id) ORDER BY held, candidates.created_at LIMIT 1
-FOR UPDATE OF runs SKIP LOCKED)"""
+SELECT runs.id FROM candidates JOIN runs USING (id) WHERE {WAITS_FOR_WORKER}
+ORDER BY held, candidates.created_at LIMIT 1 FOR UPDATE OF runs SKIP LOCKED)"""
 
 # The same where projects have a limit. Claims within one project are then made one after the other, each in a
 # transaction that begins with this lock: two that counted at the same time would both find the last place free.

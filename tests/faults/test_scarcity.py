@@ -164,3 +164,42 @@ async def test_without_any_worker_runs_still_come_to_an_end(project: Project) ->
         seen = [event.name async for event in http.events(response)]
 
     assert seen[-2:] == ["thread.run.expired", "done"]
+
+
+async def test_a_cancelled_run_ends_where_no_worker_is_left(
+    project: Project, model: ScriptedModel, system: System
+) -> None:
+    """[RUN-1] [RUN-6]: its worker died before it could obey."""
+    worker = system.spawn_worker()
+    worker.wait_until_ready()
+    hold = Gate()
+    thread_id, run_id = await begin(project, model.script(Say(["On", hold, "ce."])))
+    await hold.reached()
+    await asyncio.to_thread(worker.kill)
+
+    asked = await project.client.beta.threads.runs.cancel(run_id, thread_id=thread_id)
+    ended = await project.client.beta.threads.runs.poll(run_id, thread_id=thread_id, poll_interval_ms=50)
+
+    assert (asked.status, ended.status) == ("cancelling", "cancelled")
+
+
+async def test_a_row_that_somebody_locks_holds_up_no_other_lease(
+    project: Project, model: ScriptedModel, system: System
+) -> None:
+    """[RUN-2]: a client's transaction that hangs, on one run of many."""
+    system.spawn_worker().wait_until_ready()
+    hold = Gate()
+    names = [model.script(*[Say(["On", hold, "ce."])] * 2) for _ in range(3)]
+    runs = [await begin(project, name) for name in names]
+    for name in names:
+        await model.requested(name)
+    ((lease,),) = system.query("SELECT max(lease_expires_at) FROM runs WHERE status = 'in_progress'")
+    with psycopg.connect(system.database_url) as other:
+        other.execute("UPDATE runs SET metadata = '{}' WHERE id = %s", [runs[0][1]])
+        await until(lambda: system.query("SELECT now() > %s + interval '1 second'", lease) == [(True,)])
+        other.rollback()
+    hold.open()
+
+    assert [await outcome(project, *run) for run in runs[1:]] == [("completed", ["Once."])] * 2
+    ids = [run_id for _, run_id in runs[1:]]
+    assert system.query("SELECT max(term), sum(attempts) FROM runs WHERE id = ANY(%s)", ids) == [(1, 0)]

@@ -13,7 +13,7 @@ from shared import ids
 from shared.database import Database
 from shared.runs import transitions
 from tests.scripted_model import Gate, Say, ScriptedModel
-from tests.system import Project, System, create_database, redis_apart
+from tests.system import Project, System, create_database, redis_apart, until
 from worker.runs.claim import claim_fairly
 
 QUEUE = text("""
@@ -71,6 +71,16 @@ async def test_many_claims_at_once_take_each_run_once(database: Database) -> Non
         taken.append(more)
 
     assert sorted(filter(None, taken)) == ["proj_a"] * 20 + ["proj_b"] * 20
+
+
+async def test_each_of_many_claims_finds_a_run(database: Database) -> None:
+    """They leave each other's candidates alone: a ring that found none would be lost for seconds."""
+    for number in range(20):
+        await queue(database, f"proj_{number}", 1)
+
+    taken = await asyncio.gather(*(claim(database) for _ in range(20)))
+
+    assert sorted(filter(None, taken)) == sorted(f"proj_{number}" for number in range(20))
 
 
 async def test_a_project_at_its_limit_waits_and_others_do_not(database: Database) -> None:
@@ -160,3 +170,27 @@ async def test_a_free_slot_goes_to_who_has_none(
         system.stop()
     assert ended.status == "completed"
     assert asked_by_them == 3
+
+
+async def test_a_burst_under_a_limit_costs_no_run_its_lease(
+    room: Path, database_url: str, redis_url: str, model: ScriptedModel
+) -> None:
+    """[RUN-2]: claims that wait for each other leave connections to those who have something to write."""
+    root = room / "burst"
+    root.mkdir()
+    settings = {"PROJECT_CONCURRENCY": "1000", "DATABASE_POOL": "4", "LEASE_DURATION": "2"}
+    url, apart = create_database(database_url, "burst"), redis_apart(redis_url)
+    variables = {f"ASSISTANTD_{name}": value for name, value in settings.items()}
+    system = System(root, url, apart, model.base_url, variables)
+    system.start()
+    burst = 300
+    try:
+        async with Project.of(system) as project:
+            client = project.client.beta
+            assistant = await client.assistants.create(model=model.script(*[Say("Here I am.")] * burst))
+            await asyncio.gather(*(client.threads.create_and_run(assistant_id=assistant.id) for _ in range(burst)))
+            ended = "SELECT count(*) FROM runs WHERE status = 'completed'"
+            await until(lambda: system.query(ended) == [(burst,)], timedelta(seconds=60))
+    finally:
+        system.stop()
+    assert system.query("SELECT sum(attempts), max(term) FROM runs") == [(0, 1)]
