@@ -25,6 +25,8 @@ KINDS: dict[str, Kind] = {
     "runs": "run",
     "run_steps": "step",
     "files": "file",
+    "vector_stores": "vs",
+    "vector_store_files": "file",
 }
 """By which prefix the ids of a listed table are known."""
 

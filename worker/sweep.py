@@ -22,6 +22,7 @@ from shared.runs.overdue import AT_MOST
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
 from worker.deps import Deps
+from worker.ingest import sweep as ingest
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ async def sweep(deps: Deps) -> None:
             crossing("run.promoted")
             deps.doorbell.ring(following["id"])
     await _forget_files(deps)
+    await ingest.sweep(deps)
     await deps.vital.all(FORGET, {"at_most": AT_MOST})
     unanswered = await deps.outbox.length(RUNS_QUEUE)
     deps.live.backlog = bool(unanswered)

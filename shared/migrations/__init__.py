@@ -12,8 +12,12 @@ from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread
+from shared.vector_stores.rows import Chunk, FileBatch, StoreFile, VectorStore
 
-TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey)
+TABLES = (
+    *(Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey),
+    *(VectorStore, FileBatch, StoreFile, Chunk),
+)
 """Every table there is, parents first."""
 
 
