@@ -7,6 +7,7 @@ alone, values are always parameters.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import Table, TextClause, delete, insert, text, update
@@ -77,8 +78,11 @@ async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
     return await db.one(delete(table).where(*_equal(table, keys)).returning(table.c.id)) is not None
 
 
-async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> Listing:
-    """One page of the rows with these keys, by (created_at, id): constant time at any depth.
+async def page(
+    db: Executor, model: type[SQLModel], keys: Keys, page: Page, filters: Keys = MappingProxyType({})
+) -> Listing:
+    """One page of the rows with these keys, by (created_at, id): constant time at any depth. `filters` are further keys
+    that a row may lose between two pages; a cursor marks its place all the same.
 
     A cursor whose row was deleted still marks its place, for clients delete while they page. Raises InvalidRequest if
     `after` or `before` is no place in this list.
@@ -88,10 +92,11 @@ async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> L
     cursors = {
         param: cursor for param, cursor in (("after", page.after), ("before", page.before)) if cursor is not None
     }
-    params = {**keys, **cursors, "limit": page.limit + 1}
-    rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), ()), params)
+    params = {**keys, **filters, **cursors, "limit": page.limit + 1}
+    shape = name, tuple(keys), tuple(filters), page.order, tuple(cursors)
+    rows = await db.all(_select_page(*shape, ()), params)
     if not rows and (gone := await _gone(db, model, keys, cursors)):
-        rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), gone), params)
+        rows = await db.all(_select_page(*shape, gone), params)
     rows, has_more = rows[: page.limit], len(rows) > page.limit
     return Listing(rows[::-1] if backwards else rows, has_more)
 
@@ -117,10 +122,15 @@ def _select(table: str, keys: tuple[str, ...]) -> TextClause:
 
 @cache
 def _select_page(
-    table: str, keys: tuple[str, ...], order: str, cursors: tuple[str, ...], gone: tuple[str, ...]
+    table: str,
+    keys: tuple[str, ...],
+    filters: tuple[str, ...],
+    order: str,
+    cursors: tuple[str, ...],
+    gone: tuple[str, ...],
 ) -> TextClause:
     """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
-    conditions = [_where(keys)]
+    conditions = [_where((*keys, *filters))]
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
         place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor} AND {_where(keys)}"

@@ -42,8 +42,8 @@ async def get(db: Executor, project_id: str, store_id: str, file_id: str) -> Row
 
 async def page(db: Executor, project_id: str, store_id: str, filters: Mapping[str, Any], which: Page) -> Listing:
     """One page of the store's files, those of one status or of all (`filters` are further keys). Raises NotFound."""
-    keys = {"vector_store_id": store_id, "project_id": project_id, **filters}
-    listing = await table.page(db, StoreFile, keys, which)
+    keys = {"vector_store_id": store_id, "project_id": project_id}
+    listing = await table.page(db, StoreFile, keys, which, filters)
     if not listing.rows:
         await stores.require(db, project_id, [store_id])
     return listing

@@ -120,6 +120,21 @@ async def test_lists_by_status_and_place(client: AsyncOpenAI) -> None:
     assert await listed(order="asc", after=order[0], before=order[3]) == order[1:3]
 
 
+async def test_a_cursor_keeps_its_place_when_its_status_changes(client: AsyncOpenAI) -> None:
+    """As clients see that page through what is in progress."""
+    store_id, ids = await store_of(client, **{f"f{number}": f"Apples {number}." for number in range(4)})
+    bad = await upload(client, b"\x00", "bad.bin")
+    await added(client, store_id, bad)
+    await added(client, store_id, ids["f0"])  # now the newest, but not by its id
+
+    async def listed(**how: Any) -> list[str]:
+        return [file.id for file in (await client.vector_stores.files.list(store_id, **how)).data]
+
+    assert await listed(filter="completed", after=bad) == [ids["f3"], ids["f2"], ids["f1"]]
+    assert await listed(filter="completed", before=bad) == [ids["f0"]]
+    assert await listed(filter="failed", after=ids["f0"]) == [bad]
+
+
 async def test_everything_can_be_taken_out_page_by_page(client: AsyncOpenAI) -> None:
     """As clients do that empty a store: the cursor's own file is gone when the next page is asked for."""
     store_id, ids = await store_of(client, **{f"f{number}": f"Apples {number}." for number in range(5)})

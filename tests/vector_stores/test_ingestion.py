@@ -24,7 +24,7 @@ from shared.vector_stores import files as store_files
 from shared.vector_stores.files import new_file
 from tests.system import create_database
 from worker.deps import Deps
-from worker.ingest import sweep
+from worker.ingest import executor, sweep
 from worker.ingest.executor import ingest
 from worker.ingest.slots import SLOTS, Slots
 from worker.models.client import ModelClient
@@ -306,6 +306,59 @@ async def test_a_file_whose_bytes_are_missing_fails(stage: Stage) -> None:
 
     failed = await stage.file(file_id)
     assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
+
+
+def _nul(_: bytes) -> str:
+    return "no text has a \0 in it"
+
+
+def _defect(_: bytes) -> str:
+    raise ZeroDivisionError
+
+
+async def test_what_the_database_wont_have(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_id = await stage.upload()
+    await stage.add(file_id)
+    stage.store.gate.set()
+    monkeypatch.setattr(executor, "decode", _nul)
+
+    await ingest(stage.deps)
+
+    failed = await stage.file(file_id)
+    assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
+    assert "could not be stored" in failed["last_error"]["message"]
+
+
+async def test_a_defect_of_ours_fails_the_file(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_id = await stage.upload()
+    await stage.add(file_id)
+    stage.store.gate.set()
+    monkeypatch.setattr(executor, "decode", _defect)
+
+    await ingest(stage.deps)
+
+    failed = await stage.file(file_id)
+    assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
+    assert file_id in failed["last_error"]["message"]
+
+
+async def test_a_database_that_is_away_for_a_moment(stage: Stage) -> None:
+    """The commit may have happened or not: tried again, it has happened once."""
+    file_id = await stage.upload()
+    await stage.add(file_id)
+    reader = asyncio.create_task(ingest(stage.deps))
+    await stage.store.reading.get()
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
+    for _ in range(3):
+        await stage.database.all(others)
+    stage.store.gate.set()
+    await reader
+
+    assert (await stage.file(file_id))["status"] == "completed"
+    assert await stage.chunks(file_id) == 1
 
 
 async def test_a_file_that_is_put_in_while_it_is_written(stage: Stage) -> None:

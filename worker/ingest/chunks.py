@@ -1,5 +1,6 @@
 """Cutting text into chunks of so many tokens, each of which begins with the last tokens of the one before."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from threading import Event
@@ -34,21 +35,20 @@ def cut(text: str, size: int, overlap: int, *, at_most: int, stop: Event) -> lis
     Raises TooManyTokens beyond `at_most` tokens, and Stopped once `stop` is set.
     """
     raw = text.encode()
-    lengths = _lengths(text, at_most, stop)
-    place = [0, *accumulate(lengths)]  # of each token's first byte
+    place = array("L", accumulate(_lengths(text, at_most, stop), initial=0))  # of each token's first byte
     return list(_windows(raw, place, size, overlap, stop))
 
 
-def _lengths(text: str, at_most: int, stop: Event) -> list[int]:
-    """How many bytes each token has."""
-    lengths: list[int] = []
+def _lengths(text: str, at_most: int, stop: Event) -> Sequence[int]:
+    """How many bytes each token has; millions of them, so they are kept small."""
+    lengths = array("H")
     for start in range(0, len(text), PIECE):
         if stop.is_set():
             raise Stopped
         tokens = encoding().encode_ordinary(text[start : start + PIECE])
         if len(lengths) + len(tokens) > at_most:
             raise TooManyTokens
-        lengths += map(len, encoding().decode_tokens_bytes(tokens))
+        lengths.extend(map(len, encoding().decode_tokens_bytes(tokens)))
     return lengths
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
@@ -28,6 +28,7 @@ from worker.runs.live import Held, Stop
 
 log = structlog.get_logger(__name__)
 
+UNSTORABLE = (DataError, IntegrityError, ProgrammingError)
 PAUSE_S = 0.2  # between two tries to write
 
 Result = tuple[Transition, Sequence[Chunk]]
@@ -57,7 +58,7 @@ async def _read_one(deps: Deps, claimed: Row, sent: float) -> None:
         try:
             move, chunks = await _result(deps, claimed)
             deps.ingesting.leave(held)
-            settled = move if await _settle(deps, claimed, held, move, chunks) else None
+            settled = await _store(deps, claimed, held, move, chunks)
         except asyncio.CancelledError:
             if held.why is not Stop.LEASE_LOST:  # the process is leaving: somebody else shall begin at once
                 deps.ingesting.leave(held)
@@ -111,6 +112,16 @@ def _cut(claimed: Row, raw: bytes, stop: threading.Event) -> list[Chunk]:
         raise Unreadable("invalid_file", message) from None
     except Stopped:
         return []  # nobody listens any more
+
+
+async def _store(deps: Deps, claimed: Row, held: Held, move: Transition, chunks: Sequence[Chunk]) -> Transition | None:
+    """Carry out the move, or another one if the database won't have what was read; None if the file has passed on."""
+    try:
+        return move if await _settle(deps, claimed, held, move, chunks) else None
+    except UNSTORABLE as error:
+        log.error("file.unstorable", error=type(error).__name__)  # noqa: TRY400 # its text would quote the file
+        move = transitions.fail("server_error", "What was read of the file could not be stored.")
+        return move if await _settle(deps, claimed, held, move) else None
 
 
 async def _settle(deps: Deps, claimed: Row, held: Held, move: Transition, chunks: Sequence[Chunk] = ()) -> bool:
