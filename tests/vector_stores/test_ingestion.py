@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -348,12 +349,11 @@ async def test_a_database_that_is_away_for_a_moment(stage: Stage) -> None:
     await stage.add(file_id)
     reader = asyncio.create_task(ingest(stage.deps))
     await stage.store.reading.get()
-    others = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid()"
-    )
-    for _ in range(3):
-        await stage.database.all(others)
+    with psycopg.connect(stage.deps.settings.database_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
     stage.store.gate.set()
     await reader
 
