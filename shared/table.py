@@ -31,6 +31,9 @@ KINDS: dict[str, Kind] = {
 }
 """By which prefix the ids of a listed table are known."""
 
+REMOVED = {"vector_store_files": "vector_store_files_removed"}
+"""Where the places of removed rows are kept, for tables whose ids don't tell them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -84,7 +87,8 @@ async def page(
     """One page of the rows with these keys, by (created_at, id): constant time at any depth. `filters` are further keys
     that a row may lose between two pages; a cursor marks its place all the same.
 
-    A cursor whose row was deleted still marks its place, for clients delete while they page. Raises InvalidRequest if
+    A cursor whose row was deleted still marks its place, for clients delete while they page: ids sort by their making,
+    or else the place is kept (`REMOVED`). Raises InvalidRequest if
     `after` or `before` is no place in this list.
     """
     name = _table(model).name
@@ -109,7 +113,10 @@ async def _gone(db: Executor, model: type[SQLModel], keys: Keys, cursors: Mappin
     for param, cursor in cursors.items():
         if await get(db, model, {**keys, "id": cursor}) is not None:
             continue
-        if not is_well_formed(cursor, KINDS[_table(model).name]):
+        name = _table(model).name
+        if name in REMOVED and await db.one(_select(REMOVED[name], (*keys, "id")), {**keys, "id": cursor}) is not None:
+            continue
+        if name in REMOVED or not is_well_formed(cursor, KINDS[name]):
             raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
         gone.append(param)
     return tuple(gone)
@@ -134,6 +141,9 @@ def _select_page(
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
         place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor} AND {_where(keys)}"
+        if table in REMOVED:  # it may have been removed, and put in again since
+            former = place.replace(table, REMOVED[table], 1)
+            place = f"{place} UNION ALL {former} ORDER BY created_at DESC LIMIT 1"
         conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"(created_at, id) {sign} ({place})")
     walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
     return text(

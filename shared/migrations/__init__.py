@@ -12,11 +12,11 @@ from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread
-from shared.vector_stores.rows import Chunk, FileBatch, StoreFile, VectorStore
+from shared.vector_stores.rows import Chunk, FileBatch, RemovedFile, StoreFile, VectorStore
 
 TABLES = (
     *(Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey),
-    *(VectorStore, FileBatch, StoreFile, Chunk),
+    *(VectorStore, FileBatch, StoreFile, RemovedFile, Chunk),
 )
 """Every table there is, parents first."""
 

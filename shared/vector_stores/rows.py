@@ -112,6 +112,22 @@ class StoreFile(SQLModel, table=True):
     )
 
 
+class RemovedFile(SQLModel, table=True):
+    """Where a file stood in its store's list before it was taken out: clients page on from a file that they have just
+    removed, and its id says when it was uploaded, not when it was put in. Written by a trigger, because a file also
+    goes with its upload; kept for a day.
+    """
+
+    __tablename__ = "vector_store_files_removed"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    vector_store_id: str = Field(sa_column=Column(Text, primary_key=True))
+    id: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    project_id: str = columns.project()
+    created_at: Instant = columns.required_instant()
+    removed_at: Instant = columns.created_at()
+
+    __table_args__ = (Index("vector_store_files_removed_by_age", "removed_at"),)
+
+
 class Chunk(SQLModel, table=True):
     """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `search` is
     what full-text search looks at; `embedding` stays null until there is a model to make it.

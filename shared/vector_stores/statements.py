@@ -116,6 +116,11 @@ WHERE status = 'in_progress' AND lease_expires_at IS NOT NULL
 AND (ingestion, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
 RETURNING ingestion AS id, false AS cancel_requested""")
 
+FORGET_REMOVED = text("""
+DELETE FROM vector_store_files_removed WHERE (vector_store_id, id) IN (
+  SELECT vector_store_id, id FROM vector_store_files_removed WHERE removed_at < now() - interval '1 day'
+  LIMIT :at_most FOR UPDATE SKIP LOCKED)""")
+
 WAITING = text(f"""
 SELECT vector_store_id FROM vector_store_files WHERE {WAITS_FOR_WORKER} AND created_at < now() - :patience
 LIMIT :at_most""")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
+from tests.conformance.conftest import Programs
 from tests.conformance.schema.recorder import Recorder
 
 ATTRIBUTES: dict[str, str | float | bool] = {"author": "Ada", "year": 1843, "draft": False, "grade": 1.5}
@@ -107,3 +108,31 @@ async def test_stores_that_come_with_assistants_and_threads(checked_client: Asyn
     assert [store.metadata for store in made] == [{"a": "b"}, {"a": "b"}]
     assert [store.expires_after and store.expires_after.days for store in made] == [None, 7]
     assert all(store.file_counts.total == 1 for store in made)
+
+
+async def test_a_program_that_searches(programs: Programs) -> None:
+    """Through each SDK, as its users write."""
+    facts = await programs.run("stores")
+
+    assert facts == {
+        "created": {"name": "Fruit", "days": 7, "metadata": {"shelf": "top"}},
+        "updated": "Fruits",
+        "listed": [True],
+        "uploaded": "completed",
+        "batch": ["completed", 2],
+        "failed": ["failed", "unsupported_file", "PDF files (.pdf) can't be read: this server reads plain text."],
+        "batch files": [True],
+        "attributes": {"color": "red", "weight": 150},
+        "content": ["# Apples\n\nApples keep for months."],
+        "found": [
+            ["apples.md", {"color": "red", "weight": 150}, "# Apples\n\nApples keep for months."],
+            ["pears.txt", {}, "Pears keep for weeks."],
+        ],
+        "red": ["apples.md"],
+        "counts": [3, 1, 4],
+        "assistant": True,
+        "left": 0,
+        "kept": "apples.md",
+        "deleted": "vector_store.deleted",
+        "gone": True,
+    }

@@ -138,6 +138,8 @@ async def test_a_cursor_keeps_its_place_when_its_status_changes(client: AsyncOpe
 async def test_everything_can_be_taken_out_page_by_page(client: AsyncOpenAI) -> None:
     """As clients do that empty a store: the cursor's own file is gone when the next page is asked for."""
     store_id, ids = await store_of(client, **{f"f{number}": f"Apples {number}." for number in range(5)})
+    for name in ("f3", "f0"):  # the order in which they were put in is not that of their uploads
+        await added(client, store_id, ids[name])
 
     taken = [
         file.id
@@ -145,8 +147,26 @@ async def test_everything_can_be_taken_out_page_by_page(client: AsyncOpenAI) -> 
         if await _out(client, store_id, file.id)
     ]
 
-    assert taken == list(ids.values())[::-1]
+    assert taken == [ids[name] for name in ("f0", "f3", "f4", "f2", "f1")]
     assert (await client.vector_stores.retrieve(store_id)).file_counts.total == 0
+
+
+async def test_a_place_outlives_the_file_itself(
+    client: AsyncOpenAI, session: httpx2.AsyncClient, system: System
+) -> None:
+    store_id, ids = await store_of(client, a="Apples.", b="Pears.", c="Plums.")
+    await added(client, store_id, ids["a"])
+    path = f"/vector_stores/{store_id}/files"
+
+    await client.files.delete(ids["a"])
+    left = [file.id for file in (await client.vector_stores.files.list(store_id, after=ids["a"])).data]
+    unknown = await session.get(path, params={"after": ids["a"][:-3] + "xyz"})
+    await client.vector_stores.delete(store_id)
+
+    places = "SELECT id FROM vector_store_files_removed WHERE vector_store_id = %s"
+    assert left == [ids["c"], ids["b"]]
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (400, "after")
+    assert system.query(places, store_id) == [(ids["a"],)]
 
 
 async def _out(client: AsyncOpenAI, store_id: str, file_id: str) -> bool:

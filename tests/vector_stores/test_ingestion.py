@@ -23,7 +23,7 @@ from shared.settings import Settings
 from shared.vector_stores import commands as stores
 from shared.vector_stores import files as store_files
 from shared.vector_stores.files import new_file
-from tests.system import create_database
+from tests.system import create_database, redis_apart
 from worker.deps import Deps
 from worker.ingest import executor, sweep
 from worker.ingest.executor import ingest
@@ -94,10 +94,15 @@ class Stage:
         return replace(other, store=store) if store else other
 
 
+@pytest.fixture(scope="module")
+def apart(redis_url: str) -> str:
+    """A Redis that no worker listens to."""
+    return redis_apart(redis_url)
+
+
 @pytest.fixture
-async def stage(postgres: Postgres, redis_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator[Stage]:
     url = create_database(postgres.url, ids.new("key").lower())
-    apart = redis_url.rsplit("/", 1)[0] + "/5"  # no worker listens in this one
     settings = Settings(database_url=url, redis_url=apart, lease_duration=LEASE, model_base_url="http://127.0.0.1:1/v1")
     store, outbox, model = GatedStore(tmp_path), Outbox(apart), ModelClient(settings)
     async with Database(url, pool_size=5) as database:

@@ -31,6 +31,7 @@ async def sweep(deps: Deps) -> None:
     expiry = statements.expire_stores(STORES_AT_MOST)
     for row in await deps.vital.all(expiry.sql, expiry.params):
         log.info("sweep.store_expired", vector_store_id=row["id"])
+    await deps.vital.all(statements.FORGET_REMOVED, {"at_most": AT_MOST})
     await _ring_again(deps)
 
 

@@ -12,6 +12,22 @@ branch_labels = None
 depends_on = None
 
 
+# Of a store that goes as a whole nothing needs to be remembered: its row is gone by then.
+REMEMBER_REMOVED = """
+CREATE FUNCTION remember_removed_files() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO vector_store_files_removed (vector_store_id, id, project_id, created_at)
+  SELECT removed.vector_store_id, removed.id, removed.project_id, removed.created_at
+  FROM removed JOIN vector_stores ON vector_stores.id = removed.vector_store_id
+  ON CONFLICT (vector_store_id, id) DO UPDATE SET created_at = excluded.created_at, removed_at = now();
+  RETURN NULL;
+END $$"""
+
+ON_REMOVAL = """
+CREATE TRIGGER vector_store_files_on_removal AFTER DELETE ON vector_store_files
+REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION remember_removed_files()"""
+
+
 def upgrade() -> None:
     op.create_table(
         "vector_stores",
@@ -119,6 +135,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'in_progress' AND lease_expires_at IS NULL"),
     )
     op.create_table(
+        "vector_store_files_removed",
+        sa.Column("vector_store_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("vector_store_id", "id"),
+    )
+    op.create_index("vector_store_files_removed_by_age", "vector_store_files_removed", ["removed_at"], unique=False)
+    op.execute(REMEMBER_REMOVED)
+    op.execute(ON_REMOVAL)
+    op.create_table(
         "chunks",
         sa.Column("ingestion", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
@@ -163,6 +191,9 @@ def downgrade() -> None:
     )
     op.drop_index("vector_store_files_counted", table_name="vector_store_files")
     op.drop_table("vector_store_files")
+    op.execute("DROP FUNCTION remember_removed_files")
+    op.drop_index("vector_store_files_removed_by_age", table_name="vector_store_files_removed")
+    op.drop_table("vector_store_files_removed")
     op.drop_index("vector_store_batches_of_store", table_name="vector_store_batches")
     op.drop_table("vector_store_batches")
     op.drop_index("vector_stores_listed", table_name="vector_stores")
