@@ -50,7 +50,9 @@ class VectorStore(SQLModel, table=True):
 
 
 class FileBatch(SQLModel, table=True):
-    """Files that were put into a store together. Its status and counts are those of the files."""
+    """Files that were put into a store together. Its status and counts are those of its files that are in the store;
+    one that is put in again leaves it.
+    """
 
     __tablename__ = "vector_store_batches"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
     id: str = columns.primary_key()

@@ -7,6 +7,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError
 
 from tests.conformance.conftest import Programs
 from tests.conformance.schema.recorder import Recorder
+from tests.system import System
 
 ATTRIBUTES: dict[str, str | float | bool] = {"author": "Ada", "year": 1843, "draft": False, "grade": 1.5}
 
@@ -87,6 +88,30 @@ async def test_files_and_batches(checked_client: AsyncOpenAI, recorder: Recorder
         ("vector_store.file.deleted", ""),
         ("error", ""),
     }
+
+
+async def test_a_cancelled_batch(checked_client: AsyncOpenAI, recorder: Recorder, system: System) -> None:
+    """A worker that never comes back holds its file."""
+    stores = checked_client.vector_stores
+    store = await stores.create()
+    file_id = await uploaded(checked_client, "a.txt", b"Apples.")
+    batch = await stores.file_batches.create_and_poll(store.id, file_ids=[file_id])
+    system.query(
+        """UPDATE vector_store_files SET status = 'in_progress', finished_at = NULL, lease_owner = 'nobody',
+             lease_expires_at = now() + interval '1 hour' WHERE batch_id = %s""",
+        batch.id,
+    )
+
+    waiting = await stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
+    busy = await stores.retrieve(store.id)
+    cancelled = await stores.file_batches.cancel(batch.id, vector_store_id=store.id)
+    again = await stores.file_batches.cancel(batch.id, vector_store_id=store.id)
+    file = await stores.files.retrieve(file_id, vector_store_id=store.id)
+
+    assert (waiting.status, busy.status, file.status) == ("in_progress", "in_progress", "cancelled")
+    assert (cancelled.status, cancelled.file_counts.cancelled) == ("cancelled", 1)
+    assert again == cancelled
+    assert recorder.seen >= {("vector_store.files_batch", "cancelled"), ("vector_store.file", "cancelled")}
 
 
 async def test_stores_that_come_with_assistants_and_threads(checked_client: AsyncOpenAI) -> None:

@@ -322,6 +322,20 @@ def _defect(_: bytes) -> str:
     raise ZeroDivisionError
 
 
+async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
+    kept, forgotten = await stage.upload(), await stage.upload()
+    for file_id in (kept, forgotten):
+        await stage.add(file_id)
+        await store_files.remove(stage.database, stage.project_id, stage.store_id, file_id)
+    aging = text("UPDATE vector_store_files_removed SET removed_at = now() - interval '25 hours' WHERE id = :id")
+    await stage.database.all(aging, {"id": forgotten})
+
+    await sweep.sweep(stage.deps)
+
+    left = await stage.database.all(text("SELECT id FROM vector_store_files_removed"))
+    assert left == [{"id": kept}]
+
+
 async def test_what_the_database_wont_have(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     file_id = await stage.upload()
     await stage.add(file_id)
