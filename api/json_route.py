@@ -6,14 +6,20 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
+from api.errors import STATUS
 from api.idempotency import HEADER, once
+from shared.errors import NotFound
 
 
 class _Request(Request):
     async def json(self) -> Any:
         """The body. Python's own parser would let NaN and half surrogate pairs in, which nothing after it can store."""
         return orjson.loads(await self.body())
+
+
+V1 = "assistants=v1"
 
 
 class JsonRoute(APIRoute):
@@ -34,3 +40,18 @@ class JsonRoute(APIRoute):
             return await handle(request)
 
         return handle_json
+
+
+class V1Route(JsonRoute):
+    """A route that is there for clients which say v1; to others its address is like any unknown one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, behind a look at the header."""
+        handle = super().get_route_handler()
+
+        async def handle_v1(request: Request) -> Response:
+            if request.headers.get("openai-beta") != V1:
+                raise HTTPException(STATUS[NotFound])
+            return await handle(request)
+
+        return handle_v1

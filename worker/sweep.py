@@ -21,6 +21,7 @@ from shared.runs import commands, overdue, statements, transitions
 from shared.runs.overdue import AT_MOST
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
+from shared.uploads import commands as uploads
 from worker.deps import Deps
 from worker.ingest import sweep as ingest
 
@@ -84,6 +85,8 @@ async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> No
 async def _forget_files(deps: Deps) -> None:
     if count := await files.delete_expired(deps.vital, deps.store, AT_MOST):
         log.info("sweep.files_expired", files=count)
+    if count := await uploads.forget(deps.vital, deps.store, AT_MOST):
+        log.info("sweep.parts_forgotten", parts=count)
 
 
 async def _move(deps: Deps, move: Transition, due: str) -> Sequence[Row]:

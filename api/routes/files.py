@@ -11,21 +11,21 @@ from fastapi import APIRouter, Form, Query, UploadFile
 from fastapi.responses import Response
 from starlette.responses import StreamingResponse
 
+from api.bodies import pieces
 from api.dependencies import FileId, TheCaller, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
-from shared.errors import InvalidRequest, NotFound, TooLarge
+from shared.errors import InvalidRequest, NotFound
 from shared.files import commands as files
 from shared.files.rows import File
-from shared.files.storage import CHUNK, BlobStore
+from shared.files.storage import BlobStore
 from shared.table import Page
 from shared.wire import limits
-from shared.wire.files import file_object
+from shared.wire.files import Purpose, file_object
 from shared.wire.objects import deleted, listing
 
 router = APIRouter(route_class=JsonRoute)
 
-Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
 
 
@@ -47,7 +47,7 @@ async def upload_file(
         caller.project_id,
         filename=_name(file),
         purpose=purpose,
-        chunks=_chunks(file),
+        chunks=pieces(file, limits.FILE_BYTES, "A file", "file"),
         expires_after=None if seconds is None else timedelta(seconds=seconds),
     )
     return reply(file_object(row))
@@ -121,13 +121,3 @@ async def _opened(store: BlobStore, file_id: str) -> AsyncIterator[bytes]:
             yield chunk
 
     return all_of_it()
-
-
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    """The upload, as it was spooled to disk. Raises TooLarge."""
-    size = 0
-    while chunk := await file.read(CHUNK):
-        size += len(chunk)
-        if size > limits.FILE_BYTES:
-            raise TooLarge(f"A file may have at most {limits.FILE_BYTES} bytes.", param="file")
-        yield chunk

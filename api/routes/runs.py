@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from api import launch, tool_resources
 from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from api.services import Services
 from shared import ids, table
@@ -72,9 +73,12 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
 
 
 @router.get("/threads/{thread_id}/runs")
-async def list_runs(thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage) -> Response:
-    """List the thread's runs."""
-    found = await table.page(services.executor, Run, {"thread_id": thread_id, "project_id": caller.project_id}, page)
+async def list_runs(
+    thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage, metadata: TheMetadata
+) -> Response:
+    """List the thread's runs; `metadata[…]`, which is ours, leaves those that have it."""
+    keys = {"thread_id": thread_id, "project_id": caller.project_id}
+    found = await table.page(services.executor, Run, keys, page, table.with_metadata(metadata))
     if not found.rows:
         await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: run_object(row, caller.dialect)))

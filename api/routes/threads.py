@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from api import tool_resources
 from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from shared import table
 from shared.files import commands as files
@@ -19,6 +20,7 @@ from shared.wire.threads import (
     CreateThread,
     ModifyMetadata,
     ModifyThread,
+    listed_thread_object,
     message_object,
     thread_object,
 )
@@ -36,6 +38,19 @@ async def create_thread(caller: TheCaller, services: TheServices, body: CreateTh
     days = tool_resources.THREAD_STORE_DAYS
     await tool_resources.settle(services, caller, body.tool_resources, expires_after_days=days)
     return reply(thread_object(await threads.create(services.executor, caller.project_id, body.params())))
+
+
+@router.get("/threads")
+async def list_threads(
+    caller: TheCaller,
+    services: TheServices,
+    page: ThePage,
+    metadata: TheMetadata,
+    order_by: threads.OrderBy = "created_at",
+) -> Response:
+    """List the project's threads, by creation or by last activity; ours, beyond the original."""
+    found = await threads.page(services.executor, caller.project_id, page, metadata, order_by)
+    return reply(listing(found, listed_thread_object))
 
 
 @router.get("/threads/{thread_id}")
@@ -77,11 +92,14 @@ async def list_messages(
     caller: TheCaller,
     services: TheServices,
     page: ThePage,
+    metadata: TheMetadata,
     run_id: Annotated[str | None, Query()] = None,
 ) -> Response:
-    """List messages, newest first by default; `run_id` leaves those that the run made."""
+    """List messages, newest first by default; `run_id` leaves those that the run made, and `metadata[…]`, which is
+    ours, those that have it: at worst the whole thread is looked through.
+    """
     keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({"run_id": run_id} if run_id else {})
-    found = await table.page(services.executor, Message, keys, page)
+    found = await table.page(services.executor, Message, keys, page, table.with_metadata(metadata))
     if not found.rows:
         await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: message_object(row, caller.dialect)))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from api.dependencies import FileBatchId, FileId, TheCaller, ThePage, TheServices, VectorStoreId, reply
@@ -23,13 +23,7 @@ router = APIRouter(route_class=JsonRoute)
 POLL_AFTER = {"openai-poll-after-ms": "250"}  # as for runs: a poll is one look at one row
 
 
-def _status(
-    status: Annotated[Literal["in_progress", "completed", "failed", "cancelled"] | None, Query(alias="filter")] = None,
-) -> dict[str, str]:
-    return {"status": status} if status else {}
-
-
-TheStatus = Annotated[dict[str, str], Depends(_status)]
+Status = Annotated[Literal["in_progress", "completed", "failed", "cancelled"] | None, Query(alias="filter")]
 
 
 @router.post("/vector_stores/{vector_store_id}/files")
@@ -42,10 +36,10 @@ async def add_file(vector_store_id: VectorStoreId, body: AddFile, caller: TheCal
 
 @router.get("/vector_stores/{vector_store_id}/files")
 async def list_files(
-    vector_store_id: VectorStoreId, caller: TheCaller, services: TheServices, page: ThePage, status: TheStatus
+    vector_store_id: VectorStoreId, caller: TheCaller, services: TheServices, page: ThePage, status: Status = None
 ) -> Response:
     """List the files in a vector store, of one status or of all."""
-    found = await files.page(services.executor, caller.project_id, vector_store_id, status, page)
+    found = await files.page(services.executor, caller.project_id, vector_store_id, page, files.among(status=status))
     return reply(listing(found, store_file_object))
 
 
@@ -119,10 +113,10 @@ async def list_batch_files(
     caller: TheCaller,
     services: TheServices,
     page: ThePage,
-    status: TheStatus,
+    status: Status = None,
 ) -> Response:
     """List the files of a batch, of one status or of all."""
     await files.get_batch(services.executor, caller.project_id, vector_store_id, batch_id)
-    of_batch = {"batch_id": batch_id, **status}
-    found = await files.page(services.executor, caller.project_id, vector_store_id, of_batch, page)
+    of_batch = files.among(status=status, batch_id=batch_id)
+    found = await files.page(services.executor, caller.project_id, vector_store_id, page, of_batch)
     return reply(listing(found, store_file_object))

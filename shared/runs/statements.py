@@ -24,7 +24,7 @@ from shared.runs.status import (
     in_sql,
 )
 from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, Transition
-from shared.threads.statements import INSERT_THREAD, insert_messages
+from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
@@ -57,12 +57,14 @@ WITH assistant AS ({_ASSISTANT}),
     FROM threads WHERE id = :thread_id AND project_id = :project_id),
   run AS ({_INSERT_RUN}),
   beginning AS (SELECT * FROM run WHERE NOT waiting),
-  added AS ({insert_messages("beginning", "thread_id")})
+  added AS ({insert_messages("beginning", "thread_id")}),
+  active AS ({touch("run")})
 SELECT * FROM run""")
 
 CREATE_WITH_THREAD = text(f"""
 WITH assistant AS ({_ASSISTANT}),
   made AS ({INSERT_THREAD.format(project_id="assistant.project_id", source="FROM assistant")}),
+  begun AS ({begin_activity("made")}),
   thread AS (SELECT id, project_id, false AS busy FROM made),
   run AS ({_INSERT_RUN}),
   added AS ({insert_messages("run", "thread_id")})
@@ -86,7 +88,7 @@ SELECT jsonb_agg(item ORDER BY created_at, id) FROM (
 
 # What a worker did since its last write enters with the write that moves the run, or not at all. Ids follow from the
 # run and the position, so that a statement that is sent again after a broken connection adds nothing.
-_RECORDS = """
+_RECORDS = f"""
   said AS (
     INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
       incomplete_reason, ended_at)
@@ -94,7 +96,8 @@ _RECORDS = """
       moved.id, new.status, new.incomplete_reason, coalesce(new.ended_at, now())
     FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
       AS new(id text, created_at timestamptz, ended_at timestamptz, content jsonb, status text, incomplete_reason text)
-    ON CONFLICT (id) DO NOTHING),
+    ON CONFLICT (id) DO NOTHING RETURNING thread_id, created_at),
+  active AS ({touch("said")}),
   done AS (
     INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
       status, details, usage, last_error)
@@ -156,7 +159,8 @@ WITH next AS (
     SELECT id FROM runs WHERE thread_id = :thread_id AND {WAITS_FOR_THREAD} ORDER BY created_at, id
     LIMIT 1 FOR UPDATE SKIP LOCKED)
   AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}) RETURNING *),
-  added AS ({insert_messages("next", "thread_id", "next.messages_to_come")})
+  added AS ({insert_messages("next", "thread_id", "next.messages_to_come")} RETURNING thread_id, created_at),
+  active AS ({touch("added")})
 SELECT * FROM next""")
 
 FREE_THREADS = text(f"""

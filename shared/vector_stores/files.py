@@ -7,7 +7,7 @@ from shared import ids, table
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.files import commands as files
-from shared.table import Listing, Page
+from shared.table import ALL, Listing, Only, Page
 from shared.vector_stores import commands as stores
 from shared.vector_stores import counts, statements
 from shared.vector_stores.rows import FileBatch, StoreFile
@@ -40,13 +40,19 @@ async def get(db: Executor, project_id: str, store_id: str, file_id: str) -> Row
     return found(row, "file", file_id)
 
 
-async def page(db: Executor, project_id: str, store_id: str, filters: Mapping[str, Any], which: Page) -> Listing:
-    """One page of the store's files, those of one status or of all (`filters` are further keys). Raises NotFound."""
+async def page(db: Executor, project_id: str, store_id: str, which: Page, only: Only = ALL) -> Listing:
+    """One page of the store's files. Raises NotFound."""
     keys = {"vector_store_id": store_id, "project_id": project_id}
-    listing = await table.page(db, StoreFile, keys, which, filters)
+    listing = await table.page(db, StoreFile, keys, which, only)
     if not listing.rows:
         await stores.require(db, project_id, [store_id])
     return listing
+
+
+def among(*, status: str | None = None, batch_id: str | None = None) -> Only:
+    """Only files of this status, or of this batch. A file may change both while somebody pages."""
+    chosen = {name: value for name, value in {"status": status, "batch_id": batch_id}.items() if value is not None}
+    return Only(" AND ".join(f"{name} = :{name}" for name in chosen) or "true", chosen)
 
 
 async def modify(db: Executor, project_id: str, store_id: str, file_id: str, attributes: Mapping[str, Any]) -> Row:

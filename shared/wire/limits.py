@@ -45,6 +45,10 @@ JSON_DEPTH = 64  # levels of a schema
 FILE_BYTES = 512 * 1024 * 1024
 BODY_BYTES = 16 * 1024 * 1024
 FILENAME = 512
+MIME_TYPE = 256
+UPLOAD_PART_BYTES = 64 * 1024 * 1024
+UPLOAD_PARTS = 10_000
+UPLOAD_PARTS_BYTES = 2 * FILE_BYTES  # of all parts of an upload: each may have been sent again
 FILE_EXPIRY_SECONDS = (3600, 2_592_000)
 
 ATTEMPTS = 10

@@ -202,6 +202,6 @@ async def test_expired_files_are_forgotten(project: Project, system: System) -> 
     system.query("UPDATE files SET expires_at = now() - interval '1 second' WHERE id = %s", made.id)
 
     def gone() -> bool:
-        return not system.query("SELECT FROM files WHERE id = %s", made.id) and not files_named(system, made.id)
+        return not system.query("SELECT id FROM files WHERE id = %s", made.id) and not files_named(system, made.id)
 
     await until(gone)

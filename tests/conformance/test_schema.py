@@ -112,6 +112,8 @@ async def test_threads_and_messages(checked_client: AsyncOpenAI, recorder: Recor
     await messages.delete(message.id, thread_id=thread.id)
     await threads.retrieve(thread.id)
     await threads.update(thread.id, metadata={"e": "f"})
+    await checked_client.get("/threads", cast_to=object)
+    await checked_client.get("/threads?order_by=last_activity&metadata[e]=f&limit=1", cast_to=object)
     await threads.delete(thread.id)
 
     assert recorder.seen >= {
@@ -145,6 +147,25 @@ async def test_models(checked_client: AsyncOpenAI, model: ScriptedModel, recorde
     await checked_client.models.retrieve(listed.data[0].id)
 
     assert recorder.seen == {("model", ""), ("list", "")}
+
+
+async def test_uploads(checked_client: AsyncOpenAI, recorder: Recorder) -> None:
+    uploads = checked_client.uploads
+    facts: Any = {"purpose": "assistants", "mime_type": "text/plain"}
+    await uploads.upload_file_chunked(file=b"one two", filename="a.txt", bytes=7, part_size=4, **facts)
+    upload = await uploads.create(
+        filename="b.txt", bytes=1, expires_after={"anchor": "created_at", "seconds": 3600}, **facts
+    )
+    await uploads.parts.create(upload.id, data=b"x")
+    await uploads.cancel(upload.id)
+    with pytest.raises(BadRequestError):
+        await uploads.complete(upload.id, part_ids=[])
+
+    assert recorder.seen == {
+        *(("upload", status) for status in ("", "pending", "completed", "cancelled")),
+        ("upload.part", ""),
+        ("error", ""),
+    }
 
 
 async def test_runs_that_complete(checked_client: AsyncOpenAI, model: ScriptedModel, recorder: Recorder) -> None:

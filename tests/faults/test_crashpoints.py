@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIConnectionError
+from openai import APIConnectionError, BadRequestError
 from openai.types.beta.threads import Run
 
 from infra.embedded.postgres import Postgres
@@ -191,6 +191,32 @@ async def test_an_api_process_dies_after_a_cancel_is_committed(
     await dies(process, "cancel.requested")
 
     await until(lambda: system.query("SELECT status FROM runs WHERE id = %s", run.id) == [("cancelled",)])
+
+
+@pytest.mark.parametrize("doomed_api", ["upload.joined", "upload.completed"], indirect=True)
+async def test_an_api_process_dies_while_it_completes_an_upload(
+    doomed_api: tuple[Process, Project, Project], system: System, request: pytest.FixtureRequest
+) -> None:
+    """Before the commit the upload is as it was, and can be completed; after it the file is there."""
+    process, victim, left = doomed_api
+    point = request.node.callspec.params["doomed_api"]
+    facts: Any = {"purpose": "assistants", "mime_type": "text/plain"}
+    upload = await left.client.uploads.create(filename=f"{point}.txt", bytes=6, **facts)
+    parts = [(await left.client.uploads.parts.create(upload.id, data=data)).id for data in (b"one", b"two")]
+
+    with pytest.raises(APIConnectionError):
+        await victim.client.uploads.complete(upload.id, part_ids=parts)
+    await dies(process, point)
+
+    if point == "upload.joined":
+        await left.client.uploads.complete(upload.id, part_ids=parts)
+    else:
+        with pytest.raises(BadRequestError, match="is completed"):
+            await left.client.uploads.complete(upload.id, part_ids=parts)
+    (file,) = [file for file in (await left.client.files.list()).data if file.filename == upload.filename]
+    assert (await left.client.files.content(file.id)).content == b"onetwo"
+    survivor(system)
+    await until(lambda: system.query("SELECT count(*) FROM upload_parts WHERE upload_id = %s", upload.id) == [(0,)])
 
 
 @pytest.mark.parametrize("point", ["file.claimed", "file.settled"])

@@ -4,10 +4,11 @@
 Where the live API differed from it, or we add to it on purpose, AMENDMENTS says so and why.
 """
 
+import copy
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,15 +49,20 @@ AMENDMENTS: list[tuple[str, str, Schema]] = [
 ]
 
 
+# The same for v1's description, of 2024-03-28 (openai/openai-openapi at 5717410, MIT).
+V1_LISTS = ("ListAssistantFilesResponse", "ListMessageFilesResponse")
+V1_AMENDMENTS = [(name, key, {"anyOf": [IDENTIFIER, NULL]}) for name in V1_LISTS for key in ("first_id", "last_id")]
+
+
 class Contract:
     """Judges answers and events. A judgement is a list of sentences, empty for what conforms."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], amendments: Sequence[tuple[str, str, Schema]] = AMENDMENTS) -> None:
         schemas: Schema = document["components"]["schemas"]
-        for name, key, schema in AMENDMENTS:
+        for name, key, schema in amendments:
             schemas[name]["properties"][key] = schema
         self._schemas: Schema = {name: sealed(schema) for name, schema in schemas.items()}
-        self._operations = list(_operations(document["paths"]))
+        self._operations = [*_operations(document["paths"]), *_ours(schemas)]
         self._events = dict(_events(schemas))
 
     def judge_answer(self, method: str, path: str, status: int, body: Any) -> list[str]:
@@ -94,6 +100,19 @@ def contract() -> Contract:
     return Contract(json.loads(SOURCE.read_bytes()))
 
 
+@functools.cache
+def v1_contract() -> Contract:
+    """The contract of the API's first days, for what v2 has no more."""
+    document = json.loads((SOURCE.parent / "assistants-v1.json").read_bytes())
+    schemas = document["components"]["schemas"]
+    for name in V1_LISTS:
+        schemas[name]["required"].remove(
+            "items"
+        )  # no such property is described: `data` is meant, and stands there too
+    schemas["ErrorResponse"] = {"properties": {"error": {"$ref": "#/components/schemas/Error"}}, "required": ["error"]}
+    return Contract(document, V1_AMENDMENTS)
+
+
 def sealed(schema: Any) -> Any:
     """The schema with OpenAPI's `nullable` spelt in JSON Schema, and every object closed that lists its properties."""
     match schema:
@@ -129,6 +148,20 @@ def _operations(paths: Mapping[str, Any]) -> Any:
         for verb, operation in paths[path].items():
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             yield verb.upper(), pattern, schema
+
+
+def _ours(schemas: Schema) -> Any:
+    """The same of what goes beyond the original: threads can be listed, each with its last activity."""
+    thread = copy.deepcopy(schemas["ThreadObject"])
+    thread["properties"]["assistantd"] = {
+        "type": "object",
+        "properties": {"last_activity_at": {"type": "integer"}},
+        "required": ["last_activity_at"],
+    }
+    thread["required"] = [*thread["required"], "assistantd"]
+    page = copy.deepcopy(schemas["ListMessagesResponse"])
+    page["properties"]["data"]["items"] = thread
+    yield "GET", re.compile("/threads"), page
 
 
 def _events(schemas: Schema) -> Any:
