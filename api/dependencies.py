@@ -76,6 +76,8 @@ RunId = Annotated[str, Path(), _begins_with("run")]
 StepId = Annotated[str, Path(), _begins_with("step")]
 FileId = Annotated[str, Path(), _begins_with("file")]
 UploadId = Annotated[str, Path(), _begins_with("upload")]
+VectorStoreId = Annotated[str, Path(), _begins_with("vs")]
+FileBatchId = Annotated[str, Path(), _begins_with("vsfb")]
 
 
 def _page(

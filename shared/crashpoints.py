@@ -20,6 +20,8 @@ Point = Literal[
     "run.settled",  # worker: committed, nobody told
     "run.announced",  # worker: last events queued, room for others not made
     "run.requeued",  # sweeper: committed, not rung for
+    "file.claimed",  # worker: committed, nothing read yet
+    "file.settled",  # worker: chunks committed, nothing else to do
     "run.promoted",  # sweeper or worker: committed, not rung for
 ]
 

@@ -17,7 +17,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-Kind = Literal["asst", "thread", "msg", "run", "step", "call", "file", "upload", "part", "proj", "key", "req"]
+Kind = Literal[
+    "asst", "thread", "msg", "run", "step", "call", "file", "upload", "part", "vs", "vsfb", "vsf", "proj", "key", "req"
+]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -25,8 +25,13 @@ KINDS: dict[str, Kind] = {
     "runs": "run",
     "run_steps": "step",
     "files": "file",
+    "vector_stores": "vs",
+    "vector_store_files": "file",
 }
 """By which prefix the ids of a listed table are known."""
+
+REMOVED = {"vector_store_files": "vector_store_files_removed"}
+"""Where the places of removed rows are kept, for tables whose ids don't tell them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,8 @@ async def page(
     """One page of the rows with these keys, by (created_at, id) or another `order`: constant time at any depth.
 
     A cursor whose row was deleted still marks its place where rows are ordered by creation, for clients delete while
-    they page. Raises InvalidRequest if `after` or `before` is no place in this list.
+    they page: ids sort by their making, or else the place is kept (`REMOVED`). Raises InvalidRequest if `after` or
+    `before` is no place in this list.
     """
     shape = _Shape(order.relation or _table(model).name, order.column, tuple(keys), only.sql, page.order)
     backwards = page.before is not None and page.after is None
@@ -137,7 +143,10 @@ async def _gone(
     for param, cursor in cursors.items():
         if await get(db, model, {**keys, "id": cursor}) is not None:
             continue
-        if order.column != CREATION.column or not is_well_formed(cursor, KINDS[_table(model).name]):
+        name = _table(model).name
+        if name in REMOVED and await db.one(_select(REMOVED[name], (*keys, "id")), {**keys, "id": cursor}) is not None:
+            continue
+        if order.column != CREATION.column or name in REMOVED or not is_well_formed(cursor, KINDS[name]):
             raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
         gone.append(param)
     return tuple(gone)
@@ -166,6 +175,9 @@ def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...])
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
         place = f"SELECT {instant}, id FROM {relation} WHERE id = :{cursor} AND {_where(keys)}"
+        if relation in REMOVED:  # it may have been removed, and put in again since
+            former = place.replace(relation, REMOVED[relation], 1)
+            place = f"{place} UNION ALL {former} ORDER BY {instant} DESC LIMIT 1"
         conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"({instant}, id) {sign} ({place})")
     walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
     return text(

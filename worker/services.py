@@ -15,6 +15,7 @@ from shared.redis import Outbox
 from shared.settings import Settings
 from worker import sweep
 from worker.deps import Deps
+from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
@@ -55,6 +56,8 @@ class WorkerServices:
             model=ModelClient(settings),
             store=LocalStore(settings.data_dir / "files"),
             live=Live(settings.lease_duration, claims=_claims(settings)),
+            ingesting=Live(settings.lease_duration),
+            slots=Slots(),
         )
         duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
@@ -69,6 +72,10 @@ class WorkerServices:
         except Exception:
             log.critical("worker.could_not_start", exc_info=True)
             os._exit(os.EX_SOFTWARE)
+
+    def drain(self) -> None:
+        """The process is to leave: what is under way may end, nothing new begins."""
+        self.deps.slots.close()
 
     async def close(self) -> None:
         """End the duties and close everything, the outbox after its last event."""

@@ -23,6 +23,7 @@ from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
 from shared.uploads import commands as uploads
 from worker.deps import Deps
+from worker.ingest.sweep import sweep_files
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ async def sweep_for_ever(deps: Deps) -> None:
 
 async def sweep(deps: Deps) -> None:
     """Each duty once; one that fails, because the database or the store is away, keeps none of the others waiting."""
-    for duty in (_requeue, _end, _promote, _ring, _forget):
+    for duty in (_requeue, _end, _promote, _ring, sweep_files, _forget):
         try:
             await duty(deps)
         except (SQLAlchemyError, OSError) as error:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from api import launch
+from api import launch, tool_resources
 from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
@@ -31,6 +31,10 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
     for message in (body.thread.messages if body.thread else None) or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    if any(resources and resources.stores_to_make() for resources in body.resources()):
+        await assistants.get(services.executor, caller.project_id, body.assistant_id)  # or stores would be left over
+    days = tool_resources.THREAD_STORE_DAYS
+    await tool_resources.settle(services, caller, *body.resources(), expires_after_days=days)
     params = body.params()
     row = await runs.create_with_thread(
         services.executor,

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from api import tool_resources
 from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
@@ -34,6 +35,8 @@ async def create_thread(caller: TheCaller, services: TheServices, body: CreateTh
     for message in body.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    days = tool_resources.THREAD_STORE_DAYS
+    await tool_resources.settle(services, caller, body.tool_resources, expires_after_days=days)
     return reply(thread_object(await threads.create(services.executor, caller.project_id, body.params())))
 
 
@@ -60,6 +63,7 @@ async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServic
 async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices) -> Response:
     """Modify a thread."""
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await tool_resources.require(services, caller, body.tool_resources)
     row = await threads.modify(services.executor, caller.project_id, thread_id, body.columns())
     return reply(thread_object(row))
 

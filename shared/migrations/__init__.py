@@ -13,6 +13,7 @@ from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
+from shared.vector_stores.rows import Chunk, FileBatch, RemovedFile, StoreFile, VectorStore
 
 TABLES = (
     Project,
@@ -27,6 +28,11 @@ TABLES = (
     Upload,
     UploadPart,
     IdempotencyKey,
+    VectorStore,
+    FileBatch,
+    StoreFile,
+    RemovedFile,
+    Chunk,
 )
 """Every table there is, parents first."""
 

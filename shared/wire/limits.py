@@ -21,6 +21,22 @@ TOOL_RESOURCE_FILES = 20
 V1_ASSISTANT_FILES = 20
 V1_MESSAGE_FILES = 10
 
+VECTOR_STORE_NAME = 256
+VECTOR_STORE_DESCRIPTION = 512
+VECTOR_STORE_FILES_AT_CREATION = 500
+VECTOR_STORE_BATCH = 2000
+VECTOR_STORE_EXPIRY_DAYS = (1, 365)
+INLINE_STORE_FILES = 10_000
+STORES_OF_A_TOOL = 1
+CHUNK_TOKENS = (100, 4096)
+SEARCH_QUERIES = 20
+SEARCH_QUERY = 4096  # characters of each
+SEARCH_RESULTS = (1, 50)
+FILTER_CONDITIONS = 100  # and/or taken together
+FILTER_VALUES = 1000  # of one `in` or `nin`
+INGESTED_BYTES = 64 * 1024 * 1024  # of one file: it is held in memory while it is read
+INGESTED_TOKENS = 5_000_000
+
 TOKEN_BUDGET = 256  # the least that max_prompt_tokens and max_completion_tokens may be
 TOOL_OUTPUTS = 128
 TOOL_OUTPUT = 512 * 1024  # characters of all outputs together

@@ -161,6 +161,10 @@ class CreateThreadAndRun(_Run):
             params["tool_resources"] |= self.tool_resources.plain()
         return params
 
+    def resources(self) -> list[ToolResources | None]:
+        """What the thread's tools work with, wherever it was said."""
+        return [self.thread.tool_resources if self.thread else None, self.tool_resources]
+
     def referred_files(self) -> list[str]:
         """Files that have to exist."""
         resources = self.tool_resources.file_ids() if self.tool_resources else []

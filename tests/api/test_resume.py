@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from redis.exceptions import ConnectionError as ConnectionLost
 
 from api.reader import BEGINNING, MAX_QUEUED, Reader
 from api.streams import Streams
@@ -258,7 +259,7 @@ class Log:
     async def xrange(self, _: str, min: str) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: A002 # Redis's word
         self.looks += 1
         if self.looks == 1:
-            raise redis.exceptions.ConnectionError("the connection was closed meanwhile")
+            raise ConnectionLost("the connection was closed meanwhile")
         after = EventId.parse(min.removeprefix("("))
         return [(b"", {b"e": one.pack()}) for one in self.entries if one.last > after]
 

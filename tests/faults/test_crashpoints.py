@@ -219,6 +219,22 @@ async def test_an_api_process_dies_while_it_completes_an_upload(
     await until(lambda: system.query("SELECT count(*) FROM upload_parts WHERE upload_id = %s", upload.id) == [(0,)])
 
 
+@pytest.mark.parametrize("point", ["file.claimed", "file.settled"])
+async def test_a_worker_dies_over_a_file(project: Project, system: System, point: str) -> None:
+    """The file is read once, by whoever is left; what was committed stays."""
+    worker = doomed_worker(system, point)
+    store = await project.client.vector_stores.create()
+    uploaded = await project.client.files.create(file=("a.txt", b"Apples."), purpose="assistants")
+    await project.client.vector_stores.files.create(store.id, file_id=uploaded.id)
+    await dies(worker, point)
+    survivor(system)
+
+    polled = await project.client.vector_stores.files.poll(uploaded.id, vector_store_id=store.id, poll_interval_ms=50)
+    chunks = "SELECT count(*), sum(attempts) FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = %s"
+    assert polled.status == "completed"
+    assert system.query(chunks, uploaded.id) == [(1, 1 if point == "file.claimed" else 0)]
+
+
 def test_every_point_was_crossed(request: pytest.FixtureRequest) -> None:
     """Last of the module; meaningful only when all of it was run."""
     if len(request.session.items) < len(POINTS):

@@ -36,6 +36,7 @@ from shared.wire.threads import CreateMessage, CreateThread
 from tests.properties.promises import BROKEN
 from worker import sweep
 from worker.deps import Deps
+from worker.ingest.slots import Slots
 from worker.models.client import ModelClient, Patience
 from worker.models.errors import ModelError
 from worker.runs import heartbeat
@@ -264,6 +265,8 @@ class Stage:
             model=StagedModel(),
             store=self.services.store,
             live=Live(LEASE, probation=timedelta(days=1)),
+            ingesting=Live(LEASE),
+            slots=Slots(),
         )
 
     # What clients do.

@@ -82,7 +82,9 @@ class Live:
 
     @contextmanager
     def holding(self, run_id: str, term: int, claim_sent: float) -> Generator[Held]:
-        """Keep the run among the living for the block; `claim_sent` is from before the claim, by time.monotonic()."""
+        """Keep the run, or whatever else has an id and a term, among the living for the block; `claim_sent` is from
+        before the claim, by time.monotonic().
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a run is held by a coroutine")

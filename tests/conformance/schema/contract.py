@@ -20,7 +20,10 @@ Schema = dict[str, Any]
 SOURCE = Path(__file__).parent / "assistants-v2.json"
 NULL: Schema = {"type": "null"}
 IDENTIFIER: Schema = {"type": "string"}
-EMPTY_LIST = ("ListAssistantsResponse", "ListMessagesResponse", "ListRunsResponse", "ListRunStepsResponse")
+EMPTY_LIST = (
+    *("ListAssistantsResponse", "ListMessagesResponse", "ListRunsResponse", "ListRunStepsResponse"),
+    *("ListVectorStoresResponse", "ListVectorStoreFilesResponse"),
+)
 
 # Schema, path of properties in it, and what it is to be there.
 AMENDMENTS: list[tuple[str, str, Schema]] = [
@@ -28,6 +31,7 @@ AMENDMENTS: list[tuple[str, str, Schema]] = [
     ("AssistantObject", "reasoning_effort", {"$ref": "#/components/schemas/ReasoningEffort"}),  # only in requests
     ("RunObject", "reasoning_effort", {"$ref": "#/components/schemas/ReasoningEffort"}),
     ("Error", "error", {"$ref": "#/components/schemas/Error"}),  # of a stream: Python's SDKs look for the nested form
+    ("VectorStoreObject", "description", {"anyOf": [{"type": "string"}, NULL]}),  # only in requests
     ("ListModelsResponse", "first_id", {"anyOf": [IDENTIFIER, NULL]}),
     ("ListModelsResponse", "last_id", {"anyOf": [IDENTIFIER, NULL]}),
     ("ListModelsResponse", "has_more", {"type": "boolean"}),
