@@ -124,7 +124,7 @@ class ModelClient:
         """
         body = {**request, "stream_options": {"include_usage": True}}
         create = self._client.chat.completions.with_raw_response.create
-        raw = await create(model=body.pop("model"), messages=(), stream=True, extra_body=body)
+        raw = await create(model=request["model"], messages=(), stream=True, extra_body=body)
         raw.http_response.request = ANSWERED
         return raw.http_response
 
