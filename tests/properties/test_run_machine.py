@@ -354,10 +354,9 @@ class RunMachine(RuleBasedStateMachine):
 
     def _answer(self, run_id: str, deps: Deps) -> None:
         """With a backlog the ring is for whose turn it is: in one project, for the oldest. Of runs on their last
-        attempt a worker takes one, and twice as many with each that comes through.
+        attempt a worker takes one at a time.
         """
-        last = [job for job in self.last_attempts if job.deps is deps]
-        room = sum(job.in_sight for job in last) < 2 ** sum(not job.in_sight for job in last)
+        room = not any(job.in_sight for job in self.last_attempts if job.deps is deps)
         claimable = [known for known, run in self.runs.items() if run.claimable and (room or not run.on_last_attempt)]
         wanted = claimable[:1] if deps.live.backlog else [known for known in claimable if known == run_id]
         job = self.stage.run(self.stage.answer(run_id, deps))

@@ -10,30 +10,40 @@ from worker.runs.live import Live
 LEASE = timedelta(seconds=10)
 
 
-async def test_room_grows_with_each_run_that_comes_through() -> None:
-    live = Live(LEASE, probation=timedelta(days=1))
+def has_room(live: Live) -> bool:
+    with live.room() as room:
+        return room
 
-    async def hold(name: str, leave: asyncio.Event) -> None:
-        live.begin_probation(name, 1)
-        with live.holding(name, 1, time.monotonic()):
+
+def test_of_claims_at_the_same_time_one_has_room() -> None:
+    live = Live(LEASE)
+    with live.room() as first, live.room() as second:
+        assert (first, second) == (True, False)
+    assert has_room(live)
+
+
+async def test_there_is_room_for_one_until_it_leaves() -> None:
+    live = Live(LEASE, probation=timedelta(days=1))
+    leave = asyncio.Event()
+
+    async def hold() -> None:
+        live.begin_probation("run_1", 3)
+        with live.holding("run_1", 3, time.monotonic()):
             await leave.wait()
 
-    rooms: list[int] = []
-    for turn in range(4):
-        leave, holding = asyncio.Event(), list[asyncio.Task[None]]()
-        while live.has_room:
-            holding.append(asyncio.create_task(hold(f"run_{turn}_{len(holding)}", leave)))
-            await asyncio.sleep(0)
-        rooms.append(len(holding))
-        leave.set()
-        await asyncio.gather(*holding)
-
-    assert rooms == [1, 2, 8, 2048]
+    holding = asyncio.create_task(hold())
+    await asyncio.sleep(0)
+    assert not has_room(live)
+    live._end_probation("run_1", 2)  # pyright: ignore[reportPrivateUsage] # of an earlier term
+    assert not has_room(live)
+    leave.set()
+    await holding
+    assert has_room(live)
 
 
 async def test_a_probation_ends_by_itself() -> None:
     live = Live(LEASE, probation=timedelta(milliseconds=1))
     live.begin_probation("run_1", 1)
-    assert not live.has_room
+    assert not has_room(live)
 
-    await until(lambda: live.has_room)
+    await until(lambda: has_room(live))

@@ -31,29 +31,22 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
     at_once = deps.settings.project_concurrency
     async with deps.live.claiming:
         move, sent = transitions.claim(deps.owner, deps.settings.lease_duration), time.monotonic()
-        if deps.live.backlog or at_once is not None:
-            row = await claim_fairly(deps.database, move, at_once, room=deps.live.has_room)
-        else:
-            statement = statements.claim(move, run_id, CONTEXT, room=deps.live.has_room)
-            row = await deps.database.one(statement.sql, statement.params)
+        with deps.live.room() as room:
+            if deps.live.backlog or at_once is not None:
+                row = await claim_fairly(deps.database, move, at_once, room=room)
+            else:
+                statement = statements.claim(move, run_id, CONTEXT, room=room)
+                row = await deps.database.one(statement.sql, statement.params)
+            if row is not None and row["attempts"] > 0 and row["attempts"] + 1 >= row["max_attempts"]:
+                deps.live.begin_probation(row["id"], row["term"])
     return None if row is None else Claimed(row, sent)
 
 
-def is_usable(claimed: Row, deps: Deps) -> bool:
-    """May this process work on what it has claimed? If not, it has to give it back.
-
-    What it has read of the run may be of an earlier term than the one before, if others took the run and gave it back
-    while the claim waited; and claims at the same time may have brought more runs on their last attempt than there is
-    room for.
+def is_stale(claimed: Row) -> bool:
+    """Is what was read of the run of an earlier term than the one before? Then others took it and gave it back while
+    the claim waited, and it has to be claimed anew.
     """
-    if claimed["seen"] != claimed["term"] - 1:
-        return False
-    on_last_attempt = claimed["attempts"] > 0 and claimed["attempts"] + 1 >= claimed["max_attempts"]
-    if on_last_attempt and not deps.live.has_room:
-        return False
-    if on_last_attempt:
-        deps.live.begin_probation(claimed["id"], claimed["term"])
-    return True
+    return claimed["seen"] != claimed["term"] - 1
 
 
 async def claim_fairly(

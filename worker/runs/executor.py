@@ -28,7 +28,7 @@ from worker.models.client import Patience
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
 from worker.runs import turn, write
-from worker.runs.claim import claim, is_usable
+from worker.runs.claim import claim, is_stale
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
@@ -54,8 +54,8 @@ async def execute(run_id: str, deps: Deps) -> None:
     structlog.contextvars.bind_contextvars(run_id=run["id"], thread_id=run["thread_id"], term=run["term"])
     with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
         attempt = Attempt(deps, run, held)
-        go_on = not leaving and is_usable(run, deps)
-        move, ending = await _conclude(attempt) if go_on else (transitions.release(), turn.CANCELLED)
+        give_back = leaving or is_stale(run)
+        move, ending = (transitions.release(), turn.CANCELLED) if give_back else await _conclude(attempt)
         await _finish(attempt.settle(move, ending))
 
 

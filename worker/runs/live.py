@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-PROBATION = timedelta(seconds=5)
-MOST_ROOMS = 10_000
+PROBATION = timedelta(seconds=1)
 
 
 class Stop(StrEnum):
@@ -49,36 +48,39 @@ class Live:
     """What the heartbeat renews. `backlog` says that more runs are queued than workers take, so that a free slot goes
     to whose turn it is and not to who rang. `claiming` is how many claims may be under way.
 
-    Runs on their last attempt spend their first seconds on probation: what kills workers mostly does so at once, and
-    takes with it whoever is there. At first there is room for one of them at a time; with each that comes through there
-    is room for twice as many, so that many healthy runs that lost the same worker get through soon.
+    Of runs on their last attempt one at a time is on probation, for its first second: what kills workers mostly does so
+    at once, and then takes no other such run with it. A second is also all that each of many healthy ones waits for the
+    one before it, when they have lost the same workers.
     """
 
     def __init__(self, lease: timedelta, *, claims: int = 1, probation: timedelta = PROBATION) -> None:
         self._lease_s = lease.total_seconds()
         self._probation_s = probation.total_seconds()
         self._held: dict[str, Held] = {}
-        self._on_probation: dict[tuple[str, int], asyncio.TimerHandle] = {}
-        self._rooms = 1
+        self._on_probation: tuple[str, int] | None = None
+        self._room_asked = False
         self.claiming = asyncio.Semaphore(claims)
         self.backlog = False
 
-    @property
-    def has_room(self) -> bool:
-        """For one more run on its last attempt."""
-        return len(self._on_probation) < self._rooms
+    @contextmanager
+    def room(self) -> Generator[bool]:
+        """While a run is claimed: may it be one on its last attempt? Of claims at the same time one may."""
+        free = self._on_probation is None and not self._room_asked
+        self._room_asked = self._room_asked or free
+        try:
+            yield free
+        finally:
+            if free:
+                self._room_asked = False
 
     def begin_probation(self, run_id: str, term: int) -> None:
-        """It takes up room for some seconds, or until it has left."""
-        timer = asyncio.get_running_loop().call_later(self._probation_s, self._end_probation, run_id, term)
-        self._on_probation[run_id, term] = timer
+        """It takes up the room for a while, or until it has left."""
+        self._on_probation = run_id, term
+        asyncio.get_running_loop().call_later(self._probation_s, self._end_probation, run_id, term)
 
     def _end_probation(self, run_id: str, term: int) -> None:
-        """This process lives: it has come through."""
-        timer = self._on_probation.pop((run_id, term), None)
-        if timer is not None:
-            timer.cancel()
-            self._rooms = min(self._rooms * 2, MOST_ROOMS)
+        if self._on_probation == (run_id, term):
+            self._on_probation = None
 
     @contextmanager
     def holding(self, run_id: str, term: int, claim_sent: float) -> Generator[Held]:
