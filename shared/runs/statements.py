@@ -164,8 +164,8 @@ AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_T
 NEXT_OF_PROJECT = text(f"""
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
-# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many they
-# hold. One row a project is looked at, however many are queued.
+# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many
+# they hold. One row a project is looked at, however many are queued.
 _CANDIDATES = f"""
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
@@ -213,12 +213,12 @@ class ContextLimits(NamedTuple):
 
 
 def claim(move: Transition, run_id: str, context: ContextLimits) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has)."""
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many)."""
     return _claim_of(move, "id = :id", context, {"id": run_id})
 
 
 def claim_fairly(move: Transition, context: ContextLimits) -> Statement:
-    """The same on the run whose turn it is, by project. None is returned also where others have hold of every candidate."""
+    """The same on the run whose turn it is, by project. None also where others have hold of every candidate."""
     return _claim_of(move, f"id = {_FAIREST}", context, {})
 
 
