@@ -35,7 +35,7 @@ async def test_without_a_key_no_body_is_read(project: Project) -> None:
         for _ in range(64):
             yield b" " * 1024 * 1024
 
-    async with httpx2.AsyncClient(base_url=project.base_url, timeout=30) as stranger:
+    async with http.stranger(project) as stranger:
         answer = await stranger.post("/assistants", content=endless(), headers={"content-type": "application/json"})
 
     assert answer.status_code == 401

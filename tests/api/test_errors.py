@@ -251,7 +251,7 @@ async def test_methods_that_do_not_exist(client: httpx2.AsyncClient) -> None:
 )
 async def test_keys_that_open_nothing(project: Project, header: str | None, code: str | None) -> None:
     headers = {} if header is None else {"authorization": header}
-    async with httpx2.AsyncClient(base_url=project.base_url, headers=headers) as client:
+    async with http.stranger(project, **headers) as client:
         error = problem(await client.get("/assistants"), 401)
 
     assert error["code"] == code

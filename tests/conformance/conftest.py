@@ -3,18 +3,14 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
-from openai import AsyncOpenAI
 
 from tests.conformance.clients import COMMAND, V1, V2, Client
-from tests.conformance.schema.recorder import Recorder
 from tests.system import Project
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -78,20 +74,3 @@ def v1_programs(project: Project) -> Programs:
     """Programs for the SDK that speaks v1."""
     require(V1)
     return Programs(V1, project)
-
-
-@pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    """What passes through `checked_client`; a test fails whose answers didn't conform."""
-    recording = Recorder()
-    yield recording
-    recording.check()
-
-
-@pytest.fixture
-async def checked_client(project: Project, recorder: Recorder) -> AsyncIterator[AsyncOpenAI]:
-    """The official client for a project of the test's own, every answer and event held against OpenAI's schema."""
-    http = httpx2.AsyncClient(transport=recorder)
-    base_url, key = project.base_url, project.key
-    async with AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=http) as client:
-        yield client
