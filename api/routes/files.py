@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi.responses import Response
+from starlette.datastructures import FormData
 from starlette.responses import StreamingResponse
 
 from api.dependencies import FileId, TheCaller, TheServices, reply
@@ -26,11 +27,13 @@ from shared.wire.objects import deleted, listing
 router = APIRouter(route_class=JsonRoute)
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+UPLOAD_FIELDS = {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
 
 
 @router.post("/files")
 async def upload_file(
+    request: Request,
     caller: TheCaller,
     services: TheServices,
     file: UploadFile,
@@ -39,6 +42,7 @@ async def upload_file(
     seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=_SHORTEST, le=_LONGEST)] = None,
 ) -> Response:
     """Upload a file; it goes to the blob store in pieces."""
+    _refuse_unknown(await request.form())  # which FastAPI has read already
     if (anchor is None) != (seconds is None):
         raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
     row = await files.upload(
@@ -63,7 +67,7 @@ async def list_files(
     after: str | None = None,
 ) -> Response:
     """List files, of one purpose or of all."""
-    keys = {"project_id": caller.project_id} | ({"purpose": purpose} if purpose else {})
+    keys = {"project_id": caller.project_id} | ({} if purpose is None else {"purpose": purpose})
     return reply(listing(await table.page(services.executor, File, keys, Page(limit, order, after)), file_object))
 
 
@@ -90,6 +94,13 @@ async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServ
         "x-content-type-options": "nosniff",
     }
     return StreamingResponse(await _opened(services.store, file_id), media_type=_kind(row["filename"]), headers=headers)
+
+
+def _refuse_unknown(form: FormData) -> None:
+    """A field that has no effect is refused by name. Raises InvalidRequest."""
+    for name in form:
+        if name not in UPLOAD_FIELDS:
+            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 
 def _name(file: UploadFile) -> str:

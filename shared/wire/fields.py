@@ -16,7 +16,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared import ids
 from shared.errors import InvalidRequest
+from shared.ids import Kind
 from shared.wire import limits
 
 Dialect = Literal["v1", "v2"]
@@ -83,8 +85,28 @@ def _children(node: Any) -> list[Any]:
 
 AnyObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Temperature = Annotated[float, Field(ge=0, le=2, strict=False)]
-TopP = Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
+def begins_with(kind: Kind) -> AfterValidator:
+    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
+    prefix = ids.prefix(kind)
+
+    def check(value: str) -> str:
+        if not value.startswith(prefix):
+            raise PydanticCustomError(
+                "invalid_id",
+                "'{value}'. Expected an ID that begins with '{word}'.",
+                {"value": value, "word": prefix.rstrip("_-")},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+AssistantIdentifier = Annotated[Identifier, begins_with("asst")]
+FileIdentifier = Annotated[Identifier, begins_with("file")]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(ge=0, le=1)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -98,7 +120,7 @@ class RankingOptions(Body):
     """How file_search ranks and cuts its results."""
 
     ranker: Literal["auto", "default_2024_08_21"] = "auto"
-    score_threshold: Annotated[float, Field(ge=0, le=1, strict=False)]
+    score_threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 class FileSearchOptions(Body):
@@ -124,7 +146,7 @@ class RetrievalTool(Body):
 class Function(Body):
     """A function that the client executes."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.FUNCTION_NAME)]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", min_length=1, max_length=limits.FUNCTION_NAME)]
     description: str | None = None
     parameters: AnyObject | None = None
     strict: bool | None = None
@@ -155,7 +177,7 @@ def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[dict[str,
 class CodeInterpreterResources(Body):
     """Files that code finds in its working directory."""
 
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.TOOL_RESOURCE_FILES, fail_fast=True)] = Field(
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.TOOL_RESOURCE_FILES, fail_fast=True)] = Field(
         default_factory=list[str]
     )
 
@@ -180,7 +202,7 @@ class ToolResources(Body):
 class JsonSchema(Body):
     """The schema of an answer."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.SCHEMA_NAME)]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", min_length=1, max_length=limits.SCHEMA_NAME)]
     description: str | None = None
     schema_: AnyObject | None = Field(default=None, alias="schema")
     strict: bool | None = None

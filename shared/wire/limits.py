@@ -22,6 +22,7 @@ V1_ASSISTANT_FILES = 20
 V1_MESSAGE_FILES = 10
 
 TOKEN_BUDGET = 256  # the least that max_prompt_tokens and max_completion_tokens may be
+INTEGER = 2**31 - 1  # the most that a column of integers holds
 TOOL_OUTPUTS = 128
 TOOL_OUTPUT = 512 * 1024  # characters of all outputs together
 JSON_DEPTH = 64  # levels of a schema

@@ -186,33 +186,6 @@ async def test_files_come_back_as_they_went(project: Project) -> None:
     assert (await files.delete(made.id)).deleted
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"purpose": "jokes"}, "purpose"),
-        ({}, "purpose"),
-        (
-            {"purpose": "assistants", "expires_after[seconds]": "60", "expires_after[anchor]": "created_at"},
-            "expires_after[seconds]",
-        ),
-        ({"purpose": "assistants", "expires_after[seconds]": "3600"}, "expires_after"),
-    ],
-)
-async def test_bad_uploads_are_refused(client: httpx2.AsyncClient, fields: dict[str, str], param: str) -> None:
-    answer = await client.post("/files", data=fields, files={"file": ("a.txt", b"x")})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
-    assert (await client.get("/files")).json()["data"] == []
-
-
-async def test_an_upload_without_a_file_is_refused(client: httpx2.AsyncClient) -> None:
-    answer = await client.post("/files", data={"purpose": "assistants"})
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "file"
-
-
 async def test_models_are_listed(project: Project) -> None:
     models = project.client.models
 
