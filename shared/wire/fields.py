@@ -44,8 +44,10 @@ class Body(BaseModel):
         return self.model_dump(mode="json", include=set(names) & self.model_fields_set, exclude_unset=True)
 
     def plain(self) -> dict[str, Any]:
-        """What the client sent, as plain JSON values."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """What the client sent, as plain JSON values. In an object within a body null says no more than absence, and
+        the objects that we show have no room for it.
+        """
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
 
 
 def _metadata(value: Any) -> Any:
@@ -269,7 +271,7 @@ ToolChoice = Annotated[
 
 def stored_format(value: Any) -> Any:
     """A response format as it is kept: an object or `auto`; None where nothing was said."""
-    return value.model_dump(mode="json", exclude_unset=True, by_alias=True) if isinstance(value, BaseModel) else value
+    return value.plain() if isinstance(value, Body) else value
 
 
 def refuse_v1_fields(body: Body, dialect: Dialect, *names: str) -> None:

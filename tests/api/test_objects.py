@@ -65,6 +65,32 @@ async def test_an_assistant_has_openais_defaults(client: httpx2.AsyncClient) -> 
     }
 
 
+async def test_null_within_an_object_says_no_more_than_absence(client: httpx2.AsyncClient) -> None:
+    """But in a schema it is the client's own word."""
+    schema = {"type": "object", "properties": {"a": {"default": None}}}
+    given = {
+        "model": "m",
+        "tools": [
+            {"type": "function", "function": {"name": "f", "description": None, "strict": None, "parameters": schema}},
+            {"type": "file_search", "file_search": None},
+        ],
+        "tool_resources": {"code_interpreter": None, "file_search": None},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "description": None, "strict": None, "schema": schema},
+        },
+    }
+
+    made = (await client.post("/assistants", json=given)).json()
+
+    assert made["tools"] == [
+        {"type": "function", "function": {"name": "f", "parameters": schema}},
+        {"type": "file_search"},
+    ]
+    assert made["tool_resources"] == {}
+    assert made["response_format"] == {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+
+
 async def test_modifying_changes_only_what_is_sent(client: httpx2.AsyncClient) -> None:
     given = {"model": "m", "name": "Ada", "tools": [FUNCTION], "temperature": 0.5, "metadata": {"a": "b"}}
     made = (await client.post("/assistants", json=given)).json()

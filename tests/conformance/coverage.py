@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from api.app import create_app
 from shared.settings import Settings
@@ -41,10 +42,15 @@ _requests: dict[str, set[Call]] = defaultdict(set)
 
 
 @cache
+def our_openapi() -> dict[str, Any]:
+    """Our application, as it describes itself; not to be changed by its readers."""
+    return create_app(Settings(database_url="postgresql://", redis_url="redis://")).openapi()
+
+
+@cache
 def our_operations() -> set[Operation]:
-    """What our own application serves, as it describes itself."""
-    nowhere = Settings(database_url="postgresql://", redis_url="redis://")
-    paths = create_app(nowhere).openapi()["paths"]
+    """What our own application serves."""
+    paths = our_openapi()["paths"]
     return {(verb.upper(), path.removeprefix("/v1")) for path, verbs in paths.items() for verb in verbs}
 
 

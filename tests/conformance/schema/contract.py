@@ -104,9 +104,12 @@ def _superset(older: Schema, newer: Schema) -> Schema:
 
 
 def _with_more_keys(older: Schema, newer: Schema | None) -> Schema:
+    """The older schema with what the newer one has beyond it, at any depth."""
     if newer is None or "properties" not in older or "properties" not in newer:
         return older
-    return {**older, "properties": {**newer["properties"], **older["properties"]}}
+    more: Schema = newer["properties"]
+    known = {name: _with_more_keys(schema, more.get(name)) for name, schema in older["properties"].items()}
+    return {**older, "properties": {**more, **known}}
 
 
 def _closed(schema: Schema) -> Schema:
