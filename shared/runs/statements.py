@@ -36,7 +36,7 @@ SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
-    CAST(:additional AS text)),
+    nullif(CAST(:additional AS text), '')),
   coalesce(CAST(:tools AS jsonb), assistant.tools), CAST(:tool_choice AS jsonb), :parallel_tool_calls,
   coalesce(:temperature, assistant.temperature), coalesce(:top_p, assistant.top_p),
   coalesce(:reasoning_effort, assistant.reasoning_effort),

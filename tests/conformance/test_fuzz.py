@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case
 from schemathesis.generation import GenerationMode
 
 from tests.conformance.coverage import our_openapi
 from tests.conformance.schema.contract import contract
+from tests.properties.conftest import chosen
 from tests.scripted_model import CallFunctions, ScriptedModel
 from tests.system import Project, System
 
@@ -30,9 +31,7 @@ CASES = 180  # of one operation
 MEETS = 0.9  # of the ids are of something that there is, or was
 WAITING = 20  # runs that wait for outputs, and free threads
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-FUZZ = settings(
-    max_examples=CASES, phases=[Phase.generate], deadline=None, database=None, suppress_health_check=UNHURRIED
-)
+FUZZ = settings(chosen(), max_examples=max(CASES, chosen().max_examples), suppress_health_check=UNHURRIED)
 ORDER = ["post", "get", "delete"]  # first there has to be something
 OPERATIONS: list[Any] = sorted(
     (cast("Any", made).ok() for made in schemathesis.openapi.from_dict(our_openapi()).get_all_operations()),
