@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.clients import COMMAND, V1, V2, Client
+from tests.conformance.clients import COMMAND, NODE_V1, V1, V2, Client
 from tests.system import Project
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -26,15 +27,19 @@ class Programs:
 
     async def run(self, program: str, *arguments: str) -> Any:
         """Run a program to its end; returns the facts that it prints. One that fails fails the test, with its words."""
-        environment = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": self.project.key}
-        if self.client == V1:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.client.directory),  # some keep caches there
+            "OPENAI_API_KEY": self.project.key,
+            **self.client.environment,
+        }
+        if self.client in {V1, NODE_V1}:
             program, arguments = f"v1/{program}", (self.project.base_url, *arguments)
         else:
             environment["OPENAI_BASE_URL"] = self.project.base_url
         process = await asyncio.create_subprocess_exec(
-            self.client.python,
-            "-I",
-            PROGRAMS / f"{program}.py",
+            *self.client.command,
+            PROGRAMS / f"{program}{self.client.suffix}",
             *arguments,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -74,3 +79,14 @@ def v1_programs(project: Project) -> Programs:
     """Programs for the SDK that speaks v1."""
     require(V1)
     return Programs(V1, project)
+
+
+@pytest.fixture
+def programs_for(project: Project) -> Callable[[Client], Programs]:
+    """Programs for the client that a test names."""
+
+    def of(client: Client) -> Programs:
+        require(client)
+        return Programs(client, project)
+
+    return of
