@@ -7,7 +7,18 @@ from fastapi import FastAPI
 
 from api import errors
 from api.middleware import RequestContext
-from api.routes import assistants, files, health, models, runs, threads
+from api.routes import (
+    assistants,
+    files,
+    health,
+    models,
+    runs,
+    threads,
+    uploads,
+    v1_files,
+    vector_store_files,
+    vector_stores,
+)
 from api.services import running
 from shared import crashpoints
 from shared.logs import configure_logging
@@ -35,7 +46,11 @@ def create_app(settings: Settings) -> FastAPI:
         (assistants.router, "Assistants"),
         (runs.router, "Runs"),  # before threads: /threads/runs is not a thread
         (threads.router, "Threads"),
+        (v1_files.router, "Files of v1"),
         (files.router, "Files"),
+        (uploads.router, "Uploads"),
+        (vector_stores.router, "Vector stores"),
+        (vector_store_files.router, "Vector stores"),
         (models.router, "Models"),
     ):
         app.include_router(router, prefix="/v1", tags=[tag])

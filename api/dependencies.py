@@ -56,6 +56,9 @@ MessageId = Annotated[str, Path(), begins_with("msg")]
 RunId = Annotated[str, Path(), begins_with("run")]
 StepId = Annotated[str, Path(), begins_with("step")]
 FileId = Annotated[str, Path(), begins_with("file")]
+UploadId = Annotated[str, Path(), begins_with("upload")]
+VectorStoreId = Annotated[str, Path(), begins_with("vs")]
+FileBatchId = Annotated[str, Path(), begins_with("vsfb")]
 
 
 def _page(

@@ -7,6 +7,7 @@ refused or that fails leaves no key, so it may be corrected or tried again.
 import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 from fastapi import Request, Response
 
@@ -23,6 +24,7 @@ HEADER = "idempotency-key"
 LONGEST_KEY = 255
 MULTIPART = "multipart/"
 CHUNK = 1024 * 1024
+IDLE_WITHIN = timedelta(minutes=1)  # an upload is written to the store meanwhile
 
 
 class _HeldBack:
@@ -48,7 +50,7 @@ async def once(request: Request, project_id: str, handle: Callable[[Request], Aw
     used = {"project_id": project_id, "key": key}
     fingerprint = await _fingerprint(request)
     held_back, response, kept = _HeldBack(), None, None
-    async with services.database.transaction() as transaction:
+    async with services.database.transaction(IDLE_WITHIN) as transaction:
         if await transaction.one(statements.TAKE, {**used, "fingerprint": fingerprint}) is not None:
             request.state.services = dataclasses.replace(
                 services, executor=transaction, outbox=held_back, doorbell=Doorbell(held_back)

@@ -7,9 +7,12 @@ import orjson
 from fastapi import Request, Response, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
+from api import filters
+from api.errors import STATUS
 from api.idempotency import HEADER, once
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, NotFound
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -21,6 +24,9 @@ class _Request(Request):
         return orjson.loads(await self.body())
 
 
+V1 = "assistants=v1"
+
+
 class JsonRoute(APIRoute):
     """A route for callers with a key, whose handler gets its body from `_Request`."""
 
@@ -30,13 +36,14 @@ class JsonRoute(APIRoute):
         queries = {
             field.alias for field in get_flat_params(self.dependant) if isinstance(field.field_info, params.Query)
         }
+        filtered = filters.apply_to(self.dependant)
         kind = self._kind()
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
             keys = request.app.state.services.keys
             project_id = await keys.project_of(request.headers.get("authorization"))
-            _refuse_unknown(request, queries)
+            _refuse_unknown(request, queries, filtered=filtered)
             if kind is not None:
                 _refuse_other_kinds(request, kind)
             request = _Request(request.scope, request.receive)
@@ -54,10 +61,25 @@ class JsonRoute(APIRoute):
         return FORM if isinstance(self.body_field.field_info, params.Form) else JSON
 
 
-def _refuse_unknown(request: Request, queries: set[str]) -> None:
-    """A parameter that has no effect is refused by name. Raises InvalidRequest."""
+class V1Route(JsonRoute):
+    """A route that is there for clients which say v1; to others its address is like any unknown one."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, behind a look at the header."""
+        handle = super().get_route_handler()
+
+        async def handle_v1(request: Request) -> Response:
+            if request.headers.get("openai-beta") != V1:
+                raise HTTPException(STATUS[NotFound])
+            return await handle(request)
+
+        return handle_v1
+
+
+def _refuse_unknown(request: Request, queries: set[str], *, filtered: bool) -> None:
+    """A parameter that has no effect is refused by name; filters judge themselves. Raises InvalidRequest."""
     for name in request.query_params:
-        if name not in queries:
+        if name not in queries and not (filtered and filters.is_one(name)):
             raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from fastapi.responses import Response
 
 from api.dependencies import reply
+from api.reader import BEGINNING
 from api.services import Services
 from api.sse import EventStream
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.errors import InvalidRequest
-from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.log import keeping
 from shared.events.replay import STILL
 from shared.events.types import EventId
 from shared.events.writer import EventWriter
@@ -25,7 +26,6 @@ from shared.wire.objects import Object
 from shared.wire.runs import run_object, step_object
 from shared.wire.threads import thread_object
 
-BEGINNING = EventId(0, 0)
 TOLD_AFTER = timedelta(seconds=10)
 """How long ago a run must have come to rest for its log to be complete, or lost: the row is ahead of the last events.
 Before that, `Streams` has a second look."""
@@ -117,8 +117,7 @@ def _moved_at(row: Row) -> datetime:
 
 
 def _writer(services: Services, row: Row) -> EventWriter:
-    keep = services.settings.run_expires_after + KEEP_AFTER_EXPIRY
-    return EventWriter(services.outbox, row["id"], row["term"], keep=keep)
+    return EventWriter(services.outbox, row["id"], row["term"], keep=keeping(row))
 
 
 def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, stream: bool) -> Response:

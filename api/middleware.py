@@ -1,5 +1,6 @@
 """Around every request: an id, a clock, a limit on the body, and the last line of defence."""
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 API_VERSION = "2020-10-01"  # what OpenAI sends as openai-version
 MULTIPART_SLACK = 1024 * 1024  # bytes of boundaries and other fields around an uploaded file
-UPLOAD = "/v1/files"
+FILE = "/v1/files"
+PART = re.compile("/v1/uploads/[^/]+/parts")
 
 
 class RequestContext:
@@ -59,8 +61,7 @@ class RequestContext:
 
 def _limited(scope: "Scope", receive: "Receive") -> "Receive":
     """Count what comes in: a body beyond its limit is refused while it arrives, whatever its headers said."""
-    upload = scope["path"] == UPLOAD
-    left = limits.FILE_BYTES + MULTIPART_SLACK if upload else limits.BODY_BYTES
+    left = _allowed(scope["path"])
 
     async def counted() -> "Message":
         nonlocal left
@@ -72,3 +73,10 @@ def _limited(scope: "Scope", receive: "Receive") -> "Receive":
         return message
 
     return counted
+
+
+def _allowed(path: str) -> int:
+    """Bytes of a request's body."""
+    if path == FILE:
+        return limits.FILE_BYTES + MULTIPART_SLACK
+    return limits.UPLOAD_PART_BYTES + MULTIPART_SLACK if PART.fullmatch(path) else limits.BODY_BYTES

@@ -8,6 +8,8 @@ from contextlib import suppress
 from shared.database import Row
 from shared.events.types import Entry, EventId
 
+BEGINNING = EventId(0, 0)
+CREATION = EventId(0, 1)
 MAX_QUEUED = 256  # entries that a slow reader may be behind before it is sent to the log
 
 
@@ -43,6 +45,10 @@ class Reader:
         """Something may have been missed: read the log."""
         self.behind = True
         self._notice()
+
+    def try_again(self) -> None:
+        """The log could not be read. That is no news: whether the run stands still is still to be looked at."""
+        self._wake.set()
 
     def seen_still(self, row: Row | None) -> None:
         """The run stands still, as this row says, or is gone. Believed at the second sight: the first may be ahead of
@@ -103,7 +109,9 @@ class Reader:
             self.fall_behind()
 
     def _follows(self, first: EventId) -> bool:
-        """Within a term events are numbered from 1; a new term begins anew."""
+        """Within a term events are numbered from 1; a new term begins anew. The first of all is the creation's."""
+        if self.after == BEGINNING:
+            return first == CREATION
         expected = self.after.sequence + 1 if first.term == self.after.term else 1
         return first.sequence == expected
 

@@ -1,5 +1,6 @@
 """What a process of the API holds on to, and how it begins and ends."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from api.auth import KeyRing
 from api.catalog import Catalog
+from api.expiry import expire_for_ever
 from api.streams import Streams
 from shared.database import Database, Executor
+from shared.duties import must_not_end
 from shared.files.storage import BlobStore, LocalStore
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
@@ -43,6 +46,8 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     streams.start()
+    expiry = asyncio.create_task(expire_for_ever(database, outbox))
+    expiry.add_done_callback(must_not_end)
     try:
         yield Services(
             settings=settings,
@@ -57,6 +62,8 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             catalog=catalog,
         )
     finally:
+        expiry.cancel()
+        await asyncio.gather(expiry, return_exceptions=True)
         await streams.stop()
         await catalog.close()
         await outbox.close()

@@ -11,15 +11,15 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.reader import Reader
 from shared.database import Database
+from shared.duties import must_not_end
 from shared.events import log as event_log
 from shared.events import replay
 from shared.events.types import Entry, EventId
-from shared.redis import connect, published
+from shared.redis import AWAY, connect, published
 from shared.runs.statements import BY_IDS
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Streams:
     def start(self) -> None:
         """Begin to listen and to look after quiet streams."""
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(must_not_end)
 
     async def stop(self) -> None:
         """Stop both."""
@@ -68,8 +70,8 @@ class Streams:
                 if not await reader.news(KEEP_ALIVE_S):
                     yield KEEP_ALIVE
                     continue
-                if reader.behind:
-                    reader.caught_up(await self._read_log(reader))
+                if reader.behind and not await self._catch_up(reader):
+                    continue
                 if frames := reader.take():
                     yield frames
                 if not reader.done and not reader.behind and reader.told_to_stop:
@@ -91,12 +93,19 @@ class Streams:
             await asyncio.sleep(LOOK_EVERY_S)
             return b""
 
-    async def _read_log(self, reader: Reader) -> list[Entry]:
+    async def _catch_up(self, reader: Reader) -> bool:
+        """Read the log. If it can't be read it is tried again, until there is nothing more to wait for."""
         try:
-            return await event_log.read(self._redis, reader.run_id, reader.after)
-        except (RedisError, OSError) as error:
+            entries = await event_log.read(self._redis, reader.run_id, reader.after)
+        except AWAY as error:
             log.warning("streams.log_unreadable", run_id=reader.run_id, error=type(error).__name__)
-            return []
+            if not reader.told_to_stop:
+                await asyncio.sleep(RECONNECT_AFTER_S)
+                reader.try_again()
+                return False
+            entries = []
+        reader.caught_up(entries)
+        return True
 
     def _forget(self, reader: Reader) -> None:
         readers = self._readers.get(reader.run_id, set())
@@ -108,7 +117,7 @@ class Streams:
         while True:
             try:
                 await self._receive()
-            except (RedisError, OSError) as error:
+            except AWAY as error:
                 log.warning("streams.disconnected", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_AFTER_S)
 
@@ -131,7 +140,11 @@ class Streams:
         run_id = message["channel"].decode().removeprefix(event_log.CHANNELS)
         readers = self._readers.get(run_id)
         if readers:
-            entry = Entry.unpack(message["data"])
+            try:
+                entry = Entry.unpack(message["data"])
+            except ValueError:  # of another version, or somebody else's: it is told from the log or from rows, or not
+                log.warning("streams.unreadable", run_id=run_id)
+                return
             for reader in readers:
                 reader.offer(entry)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Column, DateTime, ForeignKey, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field
 
 
@@ -61,6 +62,21 @@ def json(name: str | None = None, *, default: str) -> Any:
 def optional_json() -> Any:
     """JSON or null (SQL's, not JSON's)."""
     return Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+
+
+class HalfVector(UserDefinedType[str]):
+    """pgvector's vector of half-precision numbers, of any length."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in SQL."""
+        return "halfvec"
+
+
+def halfvec() -> Any:
+    """An embedding, or null."""
+    return Field(default=None, sa_column=Column(HalfVector()))
 
 
 def metadata() -> Any:

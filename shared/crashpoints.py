@@ -13,11 +13,15 @@ Point = Literal[
     "run.rung",  # API: ring and first events queued, not answered
     "outputs.submitted",  # API: committed, not rung for
     "cancel.requested",  # API: committed, the worker not told
+    "upload.joined",  # API: the file's bytes are stored, its row is not
+    "upload.completed",  # API: committed, not answered
     "run.claimed",  # worker: committed, nothing done yet
     "answer.heard",  # worker: the model has said everything, nothing is recorded
     "run.settled",  # worker: committed, nobody told
     "run.announced",  # worker: last events queued, room for others not made
     "run.requeued",  # sweeper: committed, not rung for
+    "file.claimed",  # worker: committed, nothing read yet
+    "file.settled",  # worker: chunks committed, nothing else to do
     "run.promoted",  # sweeper or worker: committed, not rung for
 ]
 

@@ -10,6 +10,7 @@ written must therefore be guarded by the database (a term, a primary key), not b
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Protocol, Self
 
 import orjson
@@ -25,6 +26,16 @@ def to_json(value: Any) -> str:
     """JSON for a parameter that the statement casts to jsonb."""
     return orjson.dumps(value).decode()
 
+
+_KEEP_ALIVE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # ms: a server whose machine is gone is noticed, and not waited for
+}
+
+_IDLE_WITHIN = text("SELECT set_config('idle_in_transaction_session_timeout', :within, true)")
 
 SCHEMA_VERSION = text("SELECT version_num FROM alembic_version")
 """Answers where the database can be reached and has been migrated."""
@@ -70,6 +81,7 @@ class Database:
             "hide_parameters": True,  # they are content, and errors are logged
             "json_serializer": to_json,
             "json_deserializer": orjson.loads,
+            "connect_args": _KEEP_ALIVE,
         }
         self._engine: AsyncEngine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
@@ -97,9 +109,14 @@ class Database:
             return await _rows(connection, statement, params)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
-        """Commit at the end of the block, roll back if it raises."""
+    async def transaction(self, idle_within: timedelta) -> AsyncGenerator[Transaction]:
+        """Commit at the end of the block, roll back if it raises.
+
+        If nothing comes from us for as long as `idle_within`, because this process is frozen or cut off, Postgres ends
+        the transaction by itself and lets go of its locks.
+        """
         async with self._transactional.begin() as connection:
+            await connection.execute(_IDLE_WITHIN, {"within": f"{idle_within // timedelta(milliseconds=1)}ms"})
             yield Transaction(connection)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Ids with OpenAI's prefixes: `asst_`, `thread_`, `msg_`, `run_`, `step_`, `call_`, `file-`, then 24 base62 characters.
+"""Ids with OpenAI's prefixes (`asst_`, `thread_`, `file-` …), then 24 base62 characters.
 
 A new id begins with its time in microseconds, so that ids made by one process sort in the order of their making
 (messages of one request share a `created_at` and keep their order by id) and index pages fill from one end. The
@@ -17,7 +17,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-Kind = Literal["asst", "thread", "msg", "run", "step", "call", "file", "proj", "key", "req"]
+Kind = Literal[
+    "asst", "thread", "msg", "run", "step", "call", "file", "upload", "part", "vs", "vsfb", "vsf", "proj", "key", "req"
+]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

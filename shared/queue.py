@@ -1,11 +1,13 @@
 """What may be sent to a worker, and how: the Celery application's configuration and the doorbell.
 
-A message is a doorbell. It holds the id of a run and nothing else; ringing twice is harmless (the second claim finds
-nothing), and a lost ring is rung again by the sweeper. That is why messages need no acknowledgement: `no_ack` spares
-Celery's two transactions a message and, with it, redelivery, which on Redis starts runs twice at any broken connection.
+A message is a doorbell. It holds the id of a run, or of a store with new files, and nothing else; ringing twice is
+harmless (the second claim finds nothing), and a lost ring is rung again by the sweeper. That is why messages need no
+acknowledgement: `no_ack` spares Celery's two transactions a message and, with it, redelivery, which on Redis starts
+runs twice at any broken connection.
 """
 
 import base64
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,12 +20,15 @@ from shared.settings import Settings
 
 EXECUTE_RUN = "run.execute"
 RUNS_QUEUE = "runs"
+INGEST_FILES = "files.ingest"
+INGEST_QUEUE = "ingest"
 CANCELS_CHANNEL = "runs:cancel"
+RINGS_FOR_FILES = 4
 
 
 _MESSAGES: dict[str, Any] = {
     "task_default_queue": RUNS_QUEUE,
-    "task_queues": [Queue(RUNS_QUEUE, no_ack=True)],
+    "task_queues": [Queue(RUNS_QUEUE, no_ack=True), Queue(INGEST_QUEUE, no_ack=True)],
     "task_create_missing_queues": False,
     "task_ignore_result": True,
     "task_publish_retry": False,
@@ -62,13 +67,22 @@ def celery_app(settings: Settings) -> Celery:
 
 def send_options(run_id: str) -> dict[str, Any]:
     """Arguments of `Celery.send_task` for one ring; ids only, for they are shown in Flower."""
+    return _options(EXECUTE_RUN, RUNS_QUEUE, run_id)
+
+
+def file_options(store_id: str) -> dict[str, Any]:
+    """The same for files that wait to be read. Whoever answers takes the one whose turn it is, of any store."""
+    return _options(INGEST_FILES, INGEST_QUEUE, store_id)
+
+
+def _options(task: str, queue: str, object_id: str) -> dict[str, Any]:
     return {
-        "name": EXECUTE_RUN,
-        "args": (run_id,),
-        "task_id": run_id,
-        "queue": RUNS_QUEUE,
+        "name": task,
+        "args": (object_id,),
+        "task_id": object_id,
+        "queue": queue,
         "ignore_result": True,
-        "argsrepr": f"({run_id})",
+        "argsrepr": f"({object_id})",
         "kwargsrepr": "{}",
     }
 
@@ -83,10 +97,19 @@ class Doorbell:
     def __init__(self, outbox: Sender) -> None:
         self._outbox = outbox
         self._template = message_template()
+        self._of_files = files_template()
 
     def ring(self, run_id: str, *before: Command) -> None:
         """Send `before` (events that must precede the worker's), then the ring."""
         self._outbox.send([*before, ("LPUSH", RUNS_QUEUE, self._template.message(run_id))])
+
+    def ring_for_files(self, store_id: str, files: int = 1) -> None:
+        """Ring for files that were put into a store. Whoever answers goes on until no file waits, so that a few rings
+        are enough for any number.
+        """
+        rings = min(files, RINGS_FOR_FILES)
+        if rings:
+            self._outbox.send([("LPUSH", INGEST_QUEUE, self._of_files.message(store_id))] * rings)
 
     def cancel(self, run_id: str) -> None:
         """Tell whichever worker holds the run that it was asked to stop; its next heartbeat would tell it too."""
@@ -99,27 +122,34 @@ class MessageTemplate:
     No knowledge of Celery's protocol lives here, and a test compares the result with what `send_task` pushes.
     """
 
-    _ID = "run_" + "X" * 24
     _BODY = "@BODY@"
 
-    def __init__(self) -> None:
+    def __init__(self, options: Callable[[str], dict[str, Any]], prefix: str) -> None:
+        self._id = f"{prefix}{'X' * 24}"
+        wanted = options(self._id)
         app = Celery("template", broker="memory://", backend=None)
         app.conf.update(_MESSAGES)
         with app.connection_for_write() as connection:
-            app.send_task(**send_options(self._ID), connection=connection)
-            message = connection.default_channel._get(RUNS_QUEUE)  # noqa: SLF001 # kombu has no public way to peek
+            app.send_task(**wanted, connection=connection)
+            message = connection.default_channel._get(wanted["queue"])  # noqa: SLF001 # kombu has no public way to peek
         self._body: str = base64.b64decode(message["body"]).decode()
         message["body"] = self._BODY
-        message["properties"]["delivery_tag"] = self._ID
+        message["properties"]["delivery_tag"] = self._id
         self._envelope = orjson.dumps(message).decode()
 
-    def message(self, run_id: str) -> bytes:
+    def message(self, object_id: str) -> bytes:
         """One ring, ready to be pushed onto the queue's list."""
-        body = base64.b64encode(self._body.replace(self._ID, run_id).encode()).decode()
-        return self._envelope.replace(self._ID, run_id).replace(self._BODY, body, 1).encode()
+        body = base64.b64encode(self._body.replace(self._id, object_id).encode()).decode()
+        return self._envelope.replace(self._id, object_id).replace(self._BODY, body, 1).encode()
 
 
 @cache
 def message_template() -> MessageTemplate:
     """The process's template; making it takes some 10 ms."""
-    return MessageTemplate()
+    return MessageTemplate(send_options, "run_")
+
+
+@cache
+def files_template() -> MessageTemplate:
+    """The same for files that wait to be read."""
+    return MessageTemplate(file_options, "vs_")

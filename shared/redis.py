@@ -26,6 +26,9 @@ PING_EVERY_S = 5.0
 DEAD_AFTER_S = 15.0
 LENGTH_WITHIN_S = 0.5
 
+AWAY = (RedisError, OSError, RuntimeError)
+"""What it raises when Redis can't be reached. uvloop speaks of a connection that has just closed as a RuntimeError."""
+
 _STALE = "equal or smaller"  # how Redis refuses the entry of a worker that lost its lease
 
 
@@ -93,7 +96,7 @@ class Outbox:
         try:
             async with asyncio.timeout(LENGTH_WITHIN_S):
                 reply: Any = await self._redis.execute_command("LLEN", key)
-        except (RedisError, OSError):
+        except AWAY:
             return None
         return int(reply)
 
@@ -122,11 +125,11 @@ class Outbox:
         """
         try:
             await self._execute(batch)
-        except (RedisError, OSError):
+        except AWAY:
             try:
                 await self._redis.connection_pool.disconnect()
                 await self._execute(batch)
-            except (RedisError, OSError) as error:
+            except AWAY as error:
                 self._say_down(repr(error))
                 return
         if self._down:

@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     )
     model_timeout: Seconds = Field(default=timedelta(seconds=120), description="longest silence of the model")
 
+    context_tokens: int = Field(
+        default=100_000, ge=1000, description="of a request; what a model takes, less its answer"
+    )
+    model_attempts: int = Field(default=4, ge=1, le=100, description="tries to get a first word from the model")
+    model_pause: Seconds = Field(default=timedelta(seconds=0.5), description="before the second try; doubles, to 8 s")
+
     run_expires_after: Seconds = Field(default=timedelta(seconds=600), description="from creation to `expired`")
     run_max_attempts: int = Field(default=3, ge=1, description="crashes of a worker that one run may cost")
     project_concurrency: int | None = Field(default=None, ge=1, description="runs of one project held at once")

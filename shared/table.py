@@ -7,12 +7,12 @@ alone, values are always parameters.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Table, TextClause, delete, insert, text, update
 from sqlmodel import SQLModel
 
-from shared.database import Executor, Row
+from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest
 from shared.ids import Kind, is_well_formed
 
@@ -25,8 +25,13 @@ KINDS: dict[str, Kind] = {
     "runs": "run",
     "run_steps": "step",
     "files": "file",
+    "vector_stores": "vs",
+    "vector_store_files": "file",
 }
 """By which prefix the ids of a listed table are known."""
+
+REMOVED = {"vector_store_files": "vector_store_files_removed"}
+"""Where the places of removed rows are kept, for tables whose ids don't tell them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,37 @@ class Page:
     order: Literal["asc", "desc"] = "desc"
     after: str | None = None
     before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A condition that leaves some rows of a list: SQL from our code, and its parameters. A cursor needn't meet it."""
+
+    sql: str
+    params: Mapping[str, Any]
+
+
+ALL = Only("true", {})
+
+
+def with_metadata(pairs: Mapping[str, str], where: str = "true") -> Only:
+    """Only rows whose metadata hold all of these pairs, and `where` something else is true of them."""
+    if not pairs:
+        return ALL
+    return Only(f"metadata @> CAST(:pairs AS jsonb) AND {where}", {"pairs": to_json(pairs)})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By which instant rows are ordered (ids decide between equal ones), and where it is found: in the table itself, or
+    in a relation of its name that has more columns.
+    """
+
+    column: str = "created_at"
+    relation: str | None = None
+
+
+CREATION = Order()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +111,42 @@ async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
     return await db.one(delete(table).where(*_equal(table, keys)).returning(table.c.id)) is not None
 
 
-async def page(db: Executor, model: type[SQLModel], keys: Keys, page: Page) -> Listing:
-    """One page of the rows with these keys, by (created_at, id): constant time at any depth.
+async def page(
+    db: Executor, model: type[SQLModel], keys: Keys, page: Page, only: Only = ALL, order: Order = CREATION
+) -> Listing:
+    """One page of the rows with these keys, by (created_at, id) or another `order`: constant time at any depth.
 
-    A cursor whose row was deleted still marks its place, for clients delete while they page. Raises InvalidRequest if
-    `after` or `before` is no place in this list.
+    A cursor whose row was deleted still marks its place where rows are ordered by creation, for clients delete while
+    they page: ids sort by their making, or else the place is kept (`REMOVED`). Raises InvalidRequest if `after` or
+    `before` is no place in this list.
     """
-    name = _table(model).name
+    shape = _Shape(order.relation or _table(model).name, order.column, tuple(keys), only.sql, page.order)
     backwards = page.before is not None and page.after is None
     cursors = {
         param: cursor for param, cursor in (("after", page.after), ("before", page.before)) if cursor is not None
     }
-    params = {**keys, **cursors, "limit": page.limit + 1}
-    rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), ()), params)
-    if not rows and (gone := await _gone(db, model, keys, cursors)):
-        rows = await db.all(_select_page(name, tuple(keys), page.order, tuple(cursors), gone), params)
+    params = {**keys, **only.params, **cursors, "limit": page.limit + 1}
+    rows = await db.all(_select_page(shape, tuple(cursors), ()), params)
+    if not rows and (gone := await _gone(db, model, keys, cursors, order)):
+        rows = await db.all(_select_page(shape, tuple(cursors), gone), params)
     rows, has_more = rows[: page.limit], len(rows) > page.limit
     return Listing(rows[::-1] if backwards else rows, has_more)
 
 
-async def _gone(db: Executor, model: type[SQLModel], keys: Keys, cursors: Mapping[str, str]) -> tuple[str, ...]:
+async def _gone(
+    db: Executor, model: type[SQLModel], keys: Keys, cursors: Mapping[str, str], order: Order
+) -> tuple[str, ...]:
     """Which of the cursors name no row of this list (any more); what another list or project has is not told apart.
-    Raises InvalidRequest for those that can't be ids of this kind at all.
+    Raises InvalidRequest for those that can't be ids of this kind at all, and for all where ids don't tell places.
     """
     gone: list[str] = []
     for param, cursor in cursors.items():
         if await get(db, model, {**keys, "id": cursor}) is not None:
             continue
-        if not is_well_formed(cursor, KINDS[_table(model).name]):
+        name = _table(model).name
+        if name in REMOVED and await db.one(_select(REMOVED[name], (*keys, "id")), {**keys, "id": cursor}) is not None:
+            continue
+        if order.column != CREATION.column or name in REMOVED or not is_well_formed(cursor, KINDS[name]):
             raise InvalidRequest(f"Invalid '{param}': no object with id '{cursor}' in this list.", param=param)
         gone.append(param)
     return tuple(gone)
@@ -113,19 +157,31 @@ def _select(table: str, keys: tuple[str, ...]) -> TextClause:
     return text(f"SELECT * FROM {table} WHERE {_where(keys)}")
 
 
+class _Shape(NamedTuple):
+    """What of a list decides the text of its statement: everything but the values."""
+
+    relation: str
+    instant: str
+    keys: tuple[str, ...]
+    only: str
+    order: str
+
+
 @cache
-def _select_page(
-    table: str, keys: tuple[str, ...], order: str, cursors: tuple[str, ...], gone: tuple[str, ...]
-) -> TextClause:
+def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...]) -> TextClause:
     """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
-    conditions = [_where(keys)]
+    relation, instant, keys, only, order = shape
+    conditions = [_where(keys), only]
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
-        place = f"SELECT created_at, id FROM {table} WHERE id = :{cursor} AND {_where(keys)}"
-        conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"(created_at, id) {sign} ({place})")
+        place = f"SELECT {instant}, id FROM {relation} WHERE id = :{cursor} AND {_where(keys)}"
+        if relation in REMOVED:  # it may have been removed, and put in again since
+            former = place.replace(relation, REMOVED[relation], 1)
+            place = f"{place} UNION ALL {former} ORDER BY {instant} DESC LIMIT 1"
+        conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"({instant}, id) {sign} ({place})")
     walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
     return text(
-        f"SELECT * FROM {table} WHERE {' AND '.join(conditions)} ORDER BY created_at {walk}, id {walk} LIMIT :limit"
+        f"SELECT * FROM {relation} WHERE {' AND '.join(conditions)} ORDER BY {instant} {walk}, id {walk} LIMIT :limit"
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -202,6 +203,14 @@ async def until(holds: Callable[[], bool], within: timedelta = timedelta(seconds
     async with asyncio.timeout(within.total_seconds()):
         while not await asyncio.to_thread(holds):  # noqa: ASYNC110 # another process does it, and doesn't tell
             await asyncio.sleep(0.05)  # it happens in another process, which doesn't tell
+
+
+_redis_databases = itertools.count(1)
+
+
+def redis_apart(url: str) -> str:
+    """The URL of a database on that Redis server which nobody else uses in this session; there are 15 of them."""
+    return f"{url.rsplit('/', 1)[0]}/{next(_redis_databases)}"
 
 
 def create_database(server_url: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The Celery application of a worker process: configuration, one task, and the pool's signals."""
+"""The Celery application of a worker process: configuration, two tasks, and the pool's signals."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,21 +7,35 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
+from celery.worker.request import Request
 
 from shared import crashpoints
 from shared.logs import configure_logging
-from shared.queue import EXECUTE_RUN, RUNS_QUEUE, celery_app
+from shared.queue import EXECUTE_RUN, INGEST_FILES, INGEST_QUEUE, RUNS_QUEUE, celery_app
 from shared.readiness import notify_ready
 from shared.settings import Settings, SettingsError
+from worker.ingest.executor import ingest
 from worker.pool import AsyncTask, TaskPool
 from worker.runs.executor import execute
 from worker.services import WorkerServices
 
 
+class Ring(Request):
+    """A message of a queue that takes no acknowledgements.
+
+    Celery acknowledges it all the same. kombu ignores that as long as the connection lives; once it is lost, it looks
+    for it, finds none, and the AttributeError ends the worker.
+    """
+
+    def acknowledge(self) -> None:
+        """Note it down, for Celery alone."""
+        self.acknowledged = True
+
+
 def main(
     settings: Settings,
     *,
-    queues: Sequence[str] = (RUNS_QUEUE,),
+    queues: Sequence[str] = (RUNS_QUEUE, INGEST_QUEUE),
     concurrency: int | None = None,
     name: str = "worker",
 ) -> None:
@@ -44,9 +58,13 @@ def create_app(settings: Settings) -> Celery:
     app.conf.worker_drain_seconds = settings.drain_timeout.total_seconds()
     services = WorkerServices(settings)
 
-    @app.task(name=EXECUTE_RUN, base=AsyncTask)
+    @app.task(name=EXECUTE_RUN, base=AsyncTask, Request=Ring)
     async def execute_run(run_id: str) -> None:
         await execute(run_id, services.deps)
+
+    @app.task(name=INGEST_FILES, base=AsyncTask, Request=Ring)
+    async def ingest_files(_: str) -> None:
+        await ingest(services.deps)
 
     @setup_logging.connect(weak=False)
     def _logging(**_: Any) -> None:
@@ -55,6 +73,7 @@ def create_app(settings: Settings) -> Celery:
     @worker_process_init.connect(weak=False)
     def _start(sender: TaskPool, **_: Any) -> None:
         sender.close_hooks.append(services.close)
+        sender.drain_hooks.append(services.drain)
         services.start_on(sender.loop)
 
     @worker_ready.connect(weak=False)

@@ -7,13 +7,14 @@ from shared.files.storage import BlobStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs.live import Live
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Everything that executing a run takes; opened once a process, on the pool's loop."""
+    """Everything that executing a run or reading a file takes; opened once a process, on the pool's loop."""
 
     settings: Settings
     owner: str
@@ -24,3 +25,5 @@ class Deps:
     model: ModelClient
     store: BlobStore
     live: Live
+    ingesting: Live  # files that are being read, by ingestion
+    slots: Slots

@@ -8,12 +8,14 @@ import socket
 import structlog
 
 from shared.database import Database
+from shared.duties import must_not_end
 from shared.files.storage import LocalStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
 from worker import sweep
 from worker.deps import Deps
+from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
@@ -53,12 +55,14 @@ class WorkerServices:
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
             store=LocalStore(settings.data_dir / "files"),
-            live=Live(settings.lease_duration),
+            live=Live(settings.lease_duration, claims=_claims(settings)),
+            ingesting=Live(settings.lease_duration),
+            slots=Slots(),
         )
         duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
-            task.add_done_callback(_must_not_end)
+            task.add_done_callback(must_not_end)
         self._watchdog.start(asyncio.get_running_loop())
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,6 +72,10 @@ class WorkerServices:
         except Exception:
             log.critical("worker.could_not_start", exc_info=True)
             os._exit(os.EX_SOFTWARE)
+
+    def drain(self) -> None:
+        """The process is to leave: what is under way may end, nothing new begins."""
+        self.deps.slots.close()
 
     async def close(self) -> None:
         """End the duties and close everything, the outbox after its last event."""
@@ -81,8 +89,7 @@ class WorkerServices:
         await self.deps.database.close()
 
 
-def _must_not_end(task: "asyncio.Task[None]") -> None:
-    """A duty that dies of a defect takes the process with it: a worker without a heartbeat is worse than none."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("worker.duty_died", exc_info=error)
-        os._exit(os.EX_SOFTWARE)
+def _claims(settings: Settings) -> int:
+    """How many claims may be under way: those under a limit wait for each other anyway, with a connection in hand."""
+    half = max(1, settings.database_pool // 2)
+    return half if settings.project_concurrency is None else min(2, half)

@@ -14,59 +14,62 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import KEEP_AFTER_EXPIRY
-from shared.events.writer import EventWriter
 from shared.files import commands as files
 from shared.idempotency.statements import FORGET
 from shared.queue import RUNS_QUEUE
-from shared.runs import commands, statements, transitions
+from shared.runs import commands, overdue, statements, transitions
+from shared.runs.overdue import AT_MOST
 from shared.runs.statements import FREE_THREADS, RING_AGAIN
 from shared.runs.transitions import Transition
-from shared.wire.runs import run_object
+from shared.uploads import commands as uploads
 from worker.deps import Deps
+from worker.ingest.sweep import sweep_files
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 1.0
 LOST_AFTER = timedelta(seconds=2)
-AT_MOST = 500  # rows of one statement
 
 
 async def sweep_for_ever(deps: Deps) -> None:
-    """Sweep until cancelled. A database that is away is tried again in a second."""
+    """Sweep until cancelled."""
     while True:
-        try:
-            await sweep(deps)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("sweep.failed", error=type(error).__name__)
+        await sweep(deps)
         await asyncio.sleep(EVERY_S)
 
 
 async def sweep(deps: Deps) -> None:
-    """Each duty once."""
-    attempts = {"max_attempts": deps.settings.run_max_attempts}
-    for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < :max_attempts", attempts):
+    """Each duty once; one that fails, because the database or the store is away, keeps none of the others waiting."""
+    for duty in (_requeue, _end, _promote, _ring, sweep_files, _forget):
+        try:
+            await duty(deps)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("sweep.failed", duty=duty.__name__.removeprefix("_"), error=type(error).__name__)
+
+
+async def _requeue(deps: Deps) -> None:
+    for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < max_attempts"):
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         crossing("run.requeued")
         deps.doorbell.ring(row["id"])
-    gave_up = transitions.give_up(
-        f"The workers that executed this run died {deps.settings.run_max_attempts} times. "
-        "The run is not tried again; the workers' logs say what happened to them."
-    )
-    ended = [
-        *await _move(deps, gave_up, "attempts + 1 >= :max_attempts", attempts),
-        *await _move(deps, transitions.cancel_orphan(), "true", {}),
-        *await _move(deps, transitions.expire_overdue(), "expires_at < now()", {}),
-    ]
-    for row in ended:
+
+
+async def _end(deps: Deps) -> None:
+    given_up = await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts")
+    for row in given_up:
+        overdue.announce_end(deps.outbox, row)
+    for row in [*given_up, *await overdue.expire(deps.vital, deps.outbox)]:
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
-        announce_end(deps, row)
+
+
+async def _promote(deps: Deps) -> None:
     for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             crossing("run.promoted")
             deps.doorbell.ring(following["id"])
-    await _forget_files(deps)
-    await deps.vital.all(FORGET, {"at_most": AT_MOST})
+
+
+async def _ring(deps: Deps) -> None:
     unanswered = await deps.outbox.length(RUNS_QUEUE)
     deps.live.backlog = bool(unanswered)
     if unanswered is not None:
@@ -87,20 +90,14 @@ async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> No
         deps.doorbell.ring(row["id"])
 
 
-async def _forget_files(deps: Deps) -> None:
+async def _forget(deps: Deps) -> None:
+    await deps.vital.all(FORGET, {"at_most": AT_MOST})
     if count := await files.delete_expired(deps.vital, deps.store, AT_MOST):
         log.info("sweep.files_expired", files=count)
+    if count := await uploads.forget(deps.vital, deps.store, AT_MOST):
+        log.info("sweep.parts_forgotten", parts=count)
 
 
-async def _move(deps: Deps, move: Transition, due: str, params: dict[str, int]) -> Sequence[Row]:
-    statement = statements.sweep(move, due, {**params, "at_most": AT_MOST})
+async def _move(deps: Deps, move: Transition, due: str) -> Sequence[Row]:
+    statement = statements.sweep(move, due, {"at_most": AT_MOST})
     return await deps.vital.all(statement.sql, statement.params)
-
-
-def announce_end(deps: Deps, row: Row) -> None:
-    """Tell that a run has ended, for whoever moved it without holding it."""
-    keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
-    writer = EventWriter(deps.outbox, row["id"], row["term"], keep=keep)
-    writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
-    writer.done()
-    writer.flush()

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from api import tool_resources
 from api.dependencies import AssistantId, TheCaller, ThePage, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
@@ -21,6 +22,7 @@ async def create_assistant(body: CreateAssistant, caller: TheCaller, services: T
     """Create an assistant."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await tool_resources.settle(services, caller, body.tool_resources)
     row = await assistants.create(services.executor, caller.project_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 
@@ -46,6 +48,7 @@ async def modify_assistant(
     """Modify an assistant; what is absent stays as it is."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await tool_resources.require(services, caller, body.tool_resources)
     row = await assistants.modify(services.executor, caller.project_id, assistant_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 

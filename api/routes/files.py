@@ -9,24 +9,23 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi.responses import Response
-from starlette.datastructures import FormData
 from starlette.responses import StreamingResponse
 
+from api.bodies import pieces, refuse_unknown
 from api.dependencies import FileId, TheCaller, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
-from shared.errors import InvalidRequest, NotFound, TooLarge
+from shared.errors import InvalidRequest, NotFound
 from shared.files import commands as files
 from shared.files.rows import File
-from shared.files.storage import CHUNK, BlobStore
+from shared.files.storage import BlobStore
 from shared.table import Page
 from shared.wire import limits
-from shared.wire.files import file_object
+from shared.wire.files import Purpose, file_object
 from shared.wire.objects import deleted, listing
 
 router = APIRouter(route_class=JsonRoute)
 
-Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 UPLOAD_FIELDS = {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
 
@@ -42,7 +41,7 @@ async def upload_file(
     seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=_SHORTEST, le=_LONGEST)] = None,
 ) -> Response:
     """Upload a file; it goes to the blob store in pieces."""
-    _refuse_unknown(await request.form())  # which FastAPI has read already
+    refuse_unknown(await request.form(), UPLOAD_FIELDS)  # which FastAPI has read already
     if (anchor is None) != (seconds is None):
         raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
     row = await files.upload(
@@ -51,7 +50,7 @@ async def upload_file(
         caller.project_id,
         filename=_name(file),
         purpose=purpose,
-        chunks=_chunks(file),
+        chunks=pieces(file, limits.FILE_BYTES, "A file", "file"),
         expires_after=None if seconds is None else timedelta(seconds=seconds),
     )
     return reply(file_object(row))
@@ -96,13 +95,6 @@ async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServ
     return StreamingResponse(await _opened(services.store, file_id), media_type=_kind(row["filename"]), headers=headers)
 
 
-def _refuse_unknown(form: FormData) -> None:
-    """A field that has no effect is refused by name. Raises InvalidRequest."""
-    for name in form:
-        if name not in UPLOAD_FIELDS:
-            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-
-
 def _name(file: UploadFile) -> str:
     """A name that can be stored and sent back. Raises InvalidRequest."""
     name = file.filename or ""
@@ -132,13 +124,3 @@ async def _opened(store: BlobStore, file_id: str) -> AsyncIterator[bytes]:
             yield chunk
 
     return all_of_it()
-
-
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    """The upload, as it was spooled to disk. Raises TooLarge."""
-    size = 0
-    while chunk := await file.read(CHUNK):
-        size += len(chunk)
-        if size > limits.FILE_BYTES:
-            raise TooLarge(f"A file may have at most {limits.FILE_BYTES} bytes.", param="file")
-        yield chunk

@@ -5,10 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from api import launch
+from api import launch, tool_resources
 from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.filters import TheMetadata
 from api.json_route import JsonRoute
+from api.services import Services
 from shared import ids, table
+from shared.assistants import commands as assistants
 from shared.files import commands as files
 from shared.runs import commands as runs
 from shared.runs.rows import Run, RunStep
@@ -28,6 +31,10 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
     for message in (body.thread.messages if body.thread else None) or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    if any(resources and resources.stores_to_make() for resources in body.resources()):
+        await assistants.get(services.executor, caller.project_id, body.assistant_id)  # or stores would be left over
+    days = tool_resources.THREAD_STORE_DAYS
+    await tool_resources.settle(services, caller, *body.resources(), expires_after_days=days)
     params = body.params()
     row = await runs.create_with_thread(
         services.executor,
@@ -35,7 +42,7 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
         ids.new("run"),
         params,
         dialect=caller.dialect,
-        expires_after=services.settings.run_expires_after,
+        defaults=_defaults(services),
     )
     thread = launch.new_thread(row, params)
     return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
@@ -49,6 +56,7 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
     await files.require(services.executor, caller.project_id, body.referred_files())
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"
     if when_busy == "cancel_active":
+        await assistants.get(services.executor, caller.project_id, body.assistant_id)  # a refusal cancels nothing
         cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
             launch.cancelled(services, cancelled, caller.dialect)
@@ -59,16 +67,19 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
         thread_id,
         body.params(),
         dialect=caller.dialect,
-        expires_after=services.settings.run_expires_after,
+        defaults=_defaults(services),
         when_busy=when_busy,
     )
     return launch.started(services, row, caller.dialect, stream=bool(body.stream))
 
 
 @router.get("/threads/{thread_id}/runs")
-async def list_runs(thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage) -> Response:
-    """List the thread's runs."""
-    found = await table.page(services.executor, Run, {"thread_id": thread_id, "project_id": caller.project_id}, page)
+async def list_runs(
+    thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage, metadata: TheMetadata
+) -> Response:
+    """List the thread's runs; `metadata[…]`, which is ours, leaves those that have it."""
+    keys = {"thread_id": thread_id, "project_id": caller.project_id}
+    found = await table.page(services.executor, Run, keys, page, table.with_metadata(metadata))
     if not found.rows:
         await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: run_object(row, caller.dialect)))
@@ -147,3 +158,7 @@ async def get_step(
     """Retrieve one step."""
     row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
     return reply(step_object(row))
+
+
+def _defaults(services: Services) -> runs.Defaults:
+    return runs.Defaults(services.settings.run_expires_after, services.settings.run_max_attempts)

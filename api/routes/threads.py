@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from api import tool_resources
 from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from shared import table
 from shared.files import commands as files
@@ -18,6 +20,7 @@ from shared.wire.threads import (
     CreateThread,
     ModifyMetadata,
     ModifyThread,
+    listed_thread_object,
     message_object,
     thread_object,
 )
@@ -32,7 +35,22 @@ async def create_thread(caller: TheCaller, services: TheServices, body: CreateTh
     for message in body.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    days = tool_resources.THREAD_STORE_DAYS
+    await tool_resources.settle(services, caller, body.tool_resources, expires_after_days=days)
     return reply(thread_object(await threads.create(services.executor, caller.project_id, body.params())))
+
+
+@router.get("/threads")
+async def list_threads(
+    caller: TheCaller,
+    services: TheServices,
+    page: ThePage,
+    metadata: TheMetadata,
+    order_by: threads.OrderBy = "created_at",
+) -> Response:
+    """List the project's threads, by creation or by last activity; ours, beyond the original."""
+    found = await threads.page(services.executor, caller.project_id, page, metadata, order_by)
+    return reply(listing(found, listed_thread_object))
 
 
 @router.get("/threads/{thread_id}")
@@ -45,6 +63,7 @@ async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServic
 async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices) -> Response:
     """Modify a thread."""
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await tool_resources.require(services, caller, body.tool_resources)
     row = await threads.modify(services.executor, caller.project_id, thread_id, body.columns())
     return reply(thread_object(row))
 
@@ -73,11 +92,14 @@ async def list_messages(
     caller: TheCaller,
     services: TheServices,
     page: ThePage,
+    metadata: TheMetadata,
     run_id: Annotated[Annotated[str, begins_with("run")] | None, Query()] = None,
 ) -> Response:
-    """List messages, newest first by default; `run_id` leaves those that the run made."""
+    """List messages, newest first by default; `run_id` leaves those that the run made, and `metadata[…]`, which is
+    ours, those that have it: at worst the whole thread is looked through.
+    """
     keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({} if run_id is None else {"run_id": run_id})
-    found = await table.page(services.executor, Message, keys, page)
+    found = await table.page(services.executor, Message, keys, page, table.with_metadata(metadata))
     if not found.rows:
         await threads.get(services.executor, caller.project_id, thread_id)
     return reply(listing(found, lambda row: message_object(row, caller.dialect)))

@@ -45,12 +45,15 @@ def api(
 def worker(
     *,
     data_dir: DataDir = None,
-    queues: Annotated[str, typer.Option(help="Which queues to take from, separated by commas.")] = "runs",
+    queues: Annotated[str, typer.Option(help="Which queues to take from, separated by commas.")] = "runs,ingest",
     concurrency: Annotated[int | None, typer.Option(min=1, help="Runs held at once [WORKER_CONCURRENCY].")] = None,
     name: Annotated[str, typer.Option(help="What Flower and the logs call this worker.")] = "worker",
     wait: Wait = False,
 ) -> None:
-    """Execute runs. Needs Postgres, Redis and a model; SIGTERM drains, a second one ends at once."""
+    """Execute runs, and read the files of vector stores. Needs Postgres, Redis and a model.
+
+    SIGTERM drains, a second one ends at once.
+    """
     from infra.stack.configuration import settings_for
     from worker.app import main
 

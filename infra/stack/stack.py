@@ -158,6 +158,7 @@ def _with_toy(settings: Settings, port: int) -> Settings:
         "model_base_url": f"http://{LOOPBACK}:{port}/v1",
         "model_api_key": SecretStr(secrets.token_urlsafe(24)),
         "model_aliases": {"*": toy.NAME},
+        "context_tokens": toy.CONTEXT_TOKENS,
     }
     return settings.model_copy(update=model)
 

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import ids, table
+from shared.assistants import statements
 from shared.assistants.rows import Assistant
 from shared.database import Executor, Row
-from shared.errors import NotFound, found
+from shared.errors import InvalidRequest, NotFound, found
+from shared.wire import limits
 
 
 async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> Row:
@@ -34,3 +36,22 @@ async def delete(db: Executor, project_id: str, assistant_id: str) -> None:
     """Delete the assistant; its runs and messages stay. Raises NotFound."""
     if not await table.remove(db, Assistant, {"id": assistant_id, "project_id": project_id}):
         raise NotFound("assistant", assistant_id)
+
+
+async def attach_file(db: Executor, project_id: str, assistant_id: str, file_id: str) -> None:
+    """Add a file to v1's `file_ids`, once. Raises NotFound, or InvalidRequest if there is no room."""
+    params = {"id": assistant_id, "project_id": project_id, "file_id": file_id, "most": limits.V1_ASSISTANT_FILES}
+    if await db.one(statements.ATTACH_FILE, params) is None:
+        await get(db, project_id, assistant_id)
+        raise InvalidRequest(
+            f"Assistant {assistant_id} has {limits.V1_ASSISTANT_FILES} files, which is the most it may have.",
+            param="file_id",
+        )
+
+
+async def detach_file(db: Executor, project_id: str, assistant_id: str, file_id: str) -> None:
+    """Take a file out of v1's `file_ids`; the file stays. Raises NotFound."""
+    params = {"id": assistant_id, "project_id": project_id, "file_id": file_id}
+    if await db.one(statements.DETACH_FILE, params) is None:
+        await get(db, project_id, assistant_id)
+        raise NotFound("file", file_id)

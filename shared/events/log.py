@@ -4,6 +4,7 @@ Redis refuses an entry whose id is not above the last, so a worker that lost its
 publishes beside that is dropped by readers, who ignore ids at or below the last they saw.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 CHANNELS = "evp:"
 MAX_ENTRIES = 5000
 KEEP_AFTER_EXPIRY = timedelta(minutes=15)
+
+
+def keeping(run: Mapping[str, Any]) -> timedelta:
+    """How long the log of this run stays."""
+    return run["expires_at"] - run["created_at"] + KEEP_AFTER_EXPIRY
 
 
 def append(run_id: str, entry: Entry, *, keep: timedelta | None = None) -> list[Command]:

@@ -3,27 +3,16 @@
 from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import text
+import structlog
 
 from shared import ids, table
 from shared.database import Executor, Row
 from shared.errors import NotFound, found
+from shared.files import statements
 from shared.files.rows import File
 from shared.files.storage import BlobStore
 
-_INSERT = text("""
-INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
-VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
-
-_DELETE_EXPIRED = text("""
-DELETE FROM files WHERE id IN (
-  SELECT id FROM files WHERE expires_at < now() LIMIT :at_most FOR UPDATE SKIP LOCKED) RETURNING id""")
-
-_FACTS = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND project_id = :project_id")
-
-_MISSING = text("""
-SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
-LEFT JOIN files ON files.id = wanted.id AND project_id = :project_id WHERE files.id IS NULL LIMIT 1""")
+log = structlog.get_logger(__name__)
 
 
 async def upload(
@@ -41,7 +30,9 @@ async def upload(
     stored = await store.put(file_id, chunks)
     params = {"bytes": stored.bytes, "sha256": stored.sha256, "filename": filename, "purpose": purpose}
     try:
-        row = await db.one(_INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after})
+        row = await db.one(
+            statements.INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after}
+        )
     except BaseException:
         await store.delete(file_id)
         raise
@@ -56,29 +47,37 @@ async def get(db: Executor, project_id: str, file_id: str) -> Row:
 
 
 async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) -> None:
-    """Forget the row, then the bytes. Raises NotFound."""
-    if not await table.remove(db, File, {"id": file_id, "project_id": project_id}):
+    """Forget the row, with the references of assistants and threads to it, then the bytes. Raises NotFound."""
+    if await db.one(statements.DELETE, {"id": file_id, "project_id": project_id}) is None:
         raise NotFound("file", file_id)
     await store.delete(file_id)
 
 
 async def delete_expired(db: Executor, store: BlobStore, at_most: int) -> int:
-    """Forget files whose time has come; returns how many."""
-    rows = await db.all(_DELETE_EXPIRED, {"at_most": at_most})
+    """Forget files whose time has come, as `delete` does; returns how many."""
+    rows = await db.all(statements.DELETE_EXPIRED, {"at_most": at_most})
     for row in rows:
-        await store.delete(row["id"])
+        try:
+            await store.delete(row["id"])
+        except OSError as error:  # its bytes stay behind, the others' don't
+            log.warning("files.bytes_left", file_id=row["id"], error=type(error).__name__)
     return len(rows)
+
+
+def named(file_ids: Sequence[str]) -> table.Only:
+    """Only these files."""
+    return table.Only("id = ANY(:file_ids)", {"file_ids": list(file_ids)})
 
 
 async def images(db: Executor, project_id: str, file_ids: Sequence[str]) -> Sequence[Row]:
     """id, filename and bytes of those of the files that are there."""
-    return await db.all(_FACTS, {"ids": list(file_ids), "project_id": project_id})
+    return await db.all(statements.FACTS, {"ids": list(file_ids), "project_id": project_id})
 
 
 async def require(db: Executor, project_id: str, file_ids: Sequence[str]) -> None:
     """Make sure that the project has all of these files. Raises NotFound."""
     if not file_ids:
         return
-    missing = await db.one(_MISSING, {"ids": list(file_ids), "project_id": project_id})
+    missing = await db.one(statements.MISSING, {"ids": list(file_ids), "project_id": project_id})
     if missing is not None:
         raise NotFound("file", missing["id"])

@@ -11,9 +11,29 @@ from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
-from shared.threads.rows import Message, Thread
+from shared.threads.rows import Message, Thread, ThreadActivity
+from shared.uploads.rows import Upload, UploadPart
+from shared.vector_stores.rows import Chunk, FileBatch, RemovedFile, StoreFile, VectorStore
 
-TABLES = (Project, ApiKey, Assistant, Thread, Message, Run, RunStep, File, IdempotencyKey)
+TABLES = (
+    Project,
+    ApiKey,
+    Assistant,
+    Thread,
+    ThreadActivity,
+    Message,
+    Run,
+    RunStep,
+    File,
+    Upload,
+    UploadPart,
+    IdempotencyKey,
+    VectorStore,
+    FileBatch,
+    StoreFile,
+    RemovedFile,
+    Chunk,
+)
 """Every table there is, parents first."""
 
 

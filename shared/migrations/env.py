@@ -2,10 +2,15 @@
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
+from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from shared.columns import HalfVector
 from shared.migrations import TABLES
 
 _LOCK = 4_815_162_342  # any number that nobody else uses: two `migrate` at once take turns
+
+# Otherwise a comparison with the tables would not know the type. SQLAlchemy lets dialects' types be added here.
+ischema_names["halfvec"] = HalfVector  # pyright: ignore[reportArgumentType] # typed as closed
 
 engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
 with engine.connect() as connection:

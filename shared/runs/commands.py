@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
@@ -20,6 +20,13 @@ from shared.wire.fields import Dialect
 WhenBusy = Literal["reject", "enqueue", "cancel_active"]
 
 
+class Defaults(NamedTuple):
+    """What the server decides about a run of which its client says nothing."""
+
+    expires_after: timedelta
+    max_attempts: int
+
+
 async def create(
     db: Executor,
     project_id: str,
@@ -28,7 +35,7 @@ async def create(
     params: Mapping[str, Any],
     *,
     dialect: Dialect,
-    expires_after: timedelta,
+    defaults: Defaults,
     when_busy: WhenBusy = "reject",
 ) -> Row:
     """Insert a run, and the messages that come with it, on a thread; `params` are those of `wire.runs.CreateRun`.
@@ -38,7 +45,7 @@ async def create(
     Raises NotFound.
     """
     values = {
-        **_creation(project_id, run_id, params, dialect, expires_after),
+        **_creation(project_id, run_id, params, dialect, defaults),
         "thread_id": thread_id,
         "enqueue": when_busy != "reject",
     }
@@ -57,8 +64,8 @@ async def create(
 
 
 async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
-    """Cancel the thread's active run, if it has one; returns it."""
-    active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
+    """Cancel the run that the thread belongs to, if there is one; returns it. Those that wait behind it stay."""
+    active = await db.one(statements.OWNER_OF_THREAD, {"thread_id": thread_id})
     if active is None:
         return None
     try:
@@ -82,13 +89,13 @@ async def create_with_thread(
     params: Mapping[str, Any],
     *,
     dialect: Dialect,
-    expires_after: timedelta,
+    defaults: Defaults,
 ) -> Row:
     """Insert a thread, its messages and a run in one commit; `params` are those of `wire.runs.CreateThreadAndRun`.
 
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
-    values = {**_creation(project_id, run_id, params, dialect, expires_after), "enqueue": False}
+    values = {**_creation(project_id, run_id, params, dialect, defaults), "enqueue": False}
     return found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
 
 
@@ -169,7 +176,7 @@ def _with_outputs(details: Mapping[str, Any], outputs: Mapping[str, str]) -> dic
 
 
 def _creation(
-    project_id: str, run_id: str, params: Mapping[str, Any], dialect: Dialect, expires_after: timedelta
+    project_id: str, run_id: str, params: Mapping[str, Any], dialect: Dialect, defaults: Defaults
 ) -> dict[str, Any]:
     words = {name: params[name] for name in ("tool_choice", "response_format") if isinstance(params[name], str)}
     json_words = {name: to_json(word) for name, word in words.items()}
@@ -179,7 +186,8 @@ def _creation(
         "project_id": project_id,
         "run_id": run_id,
         "dialect": dialect,
-        "expires_after": expires_after,
+        "expires_after": defaults.expires_after if params["expires_after"] is None else params["expires_after"],
+        "max_attempts": defaults.max_attempts if params["max_attempts"] is None else params["max_attempts"],
     }
 
 

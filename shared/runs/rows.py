@@ -35,7 +35,8 @@ class Run(SQLModel, table=True):
     """One execution of an assistant on a thread, with its own copy of all that it was told.
 
     `term` counts the hands that the run has passed through and fences off earlier ones; `attempts` counts the workers
-    that died holding it; `rung_at` is when a worker was last told of it. A run that is `waiting` is queued behind
+    that died holding it, `max_attempts` how many may; `model_retry` is how patient it is with the model, null where the
+    server's settings decide; `rung_at` is when a worker was last told of it. A run that is `waiting` is queued behind
     another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `history` tells of
     every move: at, reason, term, worker.
     """
@@ -51,6 +52,8 @@ class Run(SQLModel, table=True):
     reason: str = columns.required_text("created")
     term: int = _counter()
     attempts: int = _counter()
+    max_attempts: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("3")))
+    model_retry: Json | None = columns.optional_json()
     lease_owner: str | None = columns.optional_text()
     lease_expires_at: Instant | None = columns.instant()
     rung_at: Instant | None = columns.instant()

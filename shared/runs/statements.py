@@ -23,17 +23,19 @@ from shared.runs.status import (
     StepStatus,
     in_sql,
 )
-from shared.runs.transitions import Cancel, Holder, Now, Reason, Transition
-from shared.threads.statements import INSERT_THREAD, insert_messages
+from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, Transition
+from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
 _INSERT_RUN = """
 INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
+  max_attempts, model_retry,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
   truncation_strategy, max_prompt_tokens, max_completion_tokens, file_ids, metadata)
 SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
+  :max_attempts, CAST(:model_retry AS jsonb),
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
     nullif(CAST(:additional AS text), '')),
@@ -55,12 +57,14 @@ WITH assistant AS ({_ASSISTANT}),
     FROM threads WHERE id = :thread_id AND project_id = :project_id),
   run AS ({_INSERT_RUN}),
   beginning AS (SELECT * FROM run WHERE NOT waiting),
-  added AS ({insert_messages("beginning", "thread_id")})
+  added AS ({insert_messages("beginning", "thread_id")}),
+  active AS ({touch("run")})
 SELECT * FROM run""")
 
 CREATE_WITH_THREAD = text(f"""
 WITH assistant AS ({_ASSISTANT}),
   made AS ({INSERT_THREAD.format(project_id="assistant.project_id", source="FROM assistant")}),
+  begun AS ({begin_activity("made")}),
   thread AS (SELECT id, project_id, false AS busy FROM made),
   run AS ({_INSERT_RUN}),
   added AS ({insert_messages("run", "thread_id")})
@@ -84,7 +88,7 @@ SELECT jsonb_agg(item ORDER BY created_at, id) FROM (
 
 # What a worker did since its last write enters with the write that moves the run, or not at all. Ids follow from the
 # run and the position, so that a statement that is sent again after a broken connection adds nothing.
-_RECORDS = """
+_RECORDS = f"""
   said AS (
     INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
       incomplete_reason, ended_at)
@@ -92,7 +96,8 @@ _RECORDS = """
       moved.id, new.status, new.incomplete_reason, coalesce(new.ended_at, now())
     FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
       AS new(id text, created_at timestamptz, ended_at timestamptz, content jsonb, status text, incomplete_reason text)
-    ON CONFLICT (id) DO NOTHING),
+    ON CONFLICT (id) DO NOTHING RETURNING thread_id, created_at),
+  active AS ({touch("said")}),
   done AS (
     INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
       status, details, usage, last_error)
@@ -120,14 +125,25 @@ REQUEST_CANCEL = text("""
 UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now())
 WHERE id = :id AND project_id = :project_id AND status = 'in_progress' RETURNING *""")
 
+# A row that somebody has locked, be it a client whose transaction hangs, holds up the renewal of no other: it is still
+# ours, and renewed the next time.
 RENEW = text("""
-UPDATE runs SET lease_expires_at = now() + :lease
-WHERE status = 'in_progress' AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
-RETURNING id, cancel_requested_at IS NOT NULL AS cancel_requested""")
+WITH ours AS (
+  SELECT id, cancel_requested_at IS NOT NULL AS cancel_requested FROM runs
+  WHERE status = 'in_progress'
+  AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))),
+free AS (
+  SELECT id FROM runs WHERE status = 'in_progress'
+  AND (id, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
+  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
+renewed AS (UPDATE runs SET lease_expires_at = now() + :lease WHERE id IN (SELECT id FROM free) RETURNING id)
+SELECT ours.id, cancel_requested, renewed.id IS NOT NULL AS renewed FROM ours LEFT JOIN renewed USING (id)""")
 
 AS_WRITTEN = text(f"""
 SELECT moved.*, now() AS written_at, {_NEXT} FROM runs AS moved
 WHERE id = :id AND term = :term AND status = :status""")
+
+OWNER_OF_THREAD = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}")
 
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 
@@ -138,9 +154,11 @@ SELECT count(*) FROM runs AS others WHERE others.project_id = runs.project_id AN
 
 # Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
 RING_AGAIN = text(f"""
+WITH full_up AS (
+  SELECT project_id FROM runs WHERE status = 'in_progress' GROUP BY project_id HAVING count(*) >= CAST(:at_once AS int))
 UPDATE runs SET rung_at = now() WHERE id IN (
   SELECT id FROM runs WHERE {WAITS_FOR_WORKER} AND (rung_at IS NULL OR rung_at < now() - :patience)
-  AND (CAST(:at_once AS int) IS NULL OR {_WITHIN_LIMIT})
+  AND project_id NOT IN (SELECT project_id FROM full_up)
   ORDER BY rung_at NULLS FIRST
   LIMIT least(:at_most, greatest(0, (SELECT count(*) FROM runs WHERE {WAITS_FOR_WORKER}) - :unanswered))
   FOR UPDATE SKIP LOCKED)
@@ -154,7 +172,8 @@ WITH next AS (
     SELECT id FROM runs WHERE thread_id = :thread_id AND {WAITS_FOR_THREAD} ORDER BY created_at, id
     LIMIT 1 FOR UPDATE SKIP LOCKED)
   AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}) RETURNING *),
-  added AS ({insert_messages("next", "thread_id", "next.messages_to_come")})
+  added AS ({insert_messages("next", "thread_id", "next.messages_to_come")} RETURNING thread_id, created_at),
+  active AS ({touch("added")})
 SELECT * FROM next""")
 
 FREE_THREADS = text(f"""
@@ -164,8 +183,11 @@ AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_T
 NEXT_OF_PROJECT = text(f"""
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
-# Projects with queued runs (found by leaping from one to the next in the index), with their oldest run and how many
-# they hold. One row a project is looked at, however many are queued.
+# A run that may lose no more workers may be what kills them: a worker takes it only where there is room.
+_WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_attempts)"
+
+# Projects with queued runs (found by leaping from one to the next in the index), with their oldest runs and how many
+# they hold. A few rows a project are looked at, however many are queued.
 _CANDIDATES = f"""
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
@@ -177,24 +199,26 @@ candidates AS (
   SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
   FROM projects, LATERAL (
     SELECT id, project_id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
-    AND cancel_requested_at IS NULL AND expires_at > now() ORDER BY created_at, id LIMIT 1 {{lock}}
+    AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT {{each}}
   ) AS oldest)"""
 
-# Whose turn it is: the project that holds the fewest, and its oldest run.
+# Whose turn it is: the project that holds the fewest, and its oldest run that nobody else is taking at this moment, nor
+# has taken since this statement began: the condition is looked at again when the row is locked.
 _FAIREST = f"""(
-{_CANDIDATES.format(lock="FOR UPDATE SKIP LOCKED")}
-SELECT id FROM candidates ORDER BY held, created_at LIMIT 1)"""
+{_CANDIDATES.format(each=16)}
+SELECT runs.id FROM candidates JOIN runs USING (id) WHERE {WAITS_FOR_WORKER}
+ORDER BY held, candidates.created_at LIMIT 1 FOR UPDATE OF runs SKIP LOCKED)"""
 
 # The same where projects have a limit. Claims within one project are then made one after the other, each in a
 # transaction that begins with this lock: two that counted at the same time would both find the last place free.
 TURN = text(f"""
-{_CANDIDATES.format(lock="")}
+{_CANDIDATES.format(each=1)}
 SELECT project_id, pg_advisory_xact_lock(hashtextextended(project_id, 0)) FROM (
   SELECT project_id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1) AS next""")
 
 _OLDEST_WITHIN_LIMIT = f"""(
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} AND cancel_requested_at IS NULL
-AND expires_at > now() AND {_WITHIN_LIMIT} ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
+AND expires_at > now() AND {_WITH_ROOM} AND {_WITHIN_LIMIT} ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,19 +236,24 @@ class ContextLimits(NamedTuple):
     bytes: int
 
 
-def claim(move: Transition, run_id: str, context: ContextLimits) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many)."""
-    return _claim_of(move, "id = :id", context, {"id": run_id})
+def claim(move: Transition, run_id: str, context: ContextLimits, *, room: bool) -> Statement:
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has),
+    as they were in the term `seen`: the one before, unless others took the run and gave it back while this waited.
+
+    `room` says whether it may be one on its last attempt.
+    """
+    return _claim_of(move, f"id = :id AND {_WITH_ROOM}", context, {"id": run_id, "room": room})
 
 
-def claim_fairly(move: Transition, context: ContextLimits) -> Statement:
-    """The same on the run whose turn it is, by project. None also where others have hold of every candidate."""
-    return _claim_of(move, f"id = {_FAIREST}", context, {})
+def claim_fairly(move: Transition, context: ContextLimits, *, room: bool) -> Statement:
+    """The same on the run whose turn it is, by project. None comes also where others have hold of every candidate."""
+    return _claim_of(move, f"id = {_FAIREST}", context, {"room": room})
 
 
-def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits) -> Statement:
+def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits, *, room: bool) -> Statement:
     """The same on the project's oldest run, if it holds fewer than `at_once`; to be preceded by `TURN`."""
-    return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, {"project_id": project_id, "at_once": at_once})
+    params = {"project_id": project_id, "at_once": at_once, "room": room}
+    return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, params)
 
 
 def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapping[str, Any]) -> Statement:
@@ -292,12 +321,17 @@ def _expression(column: str, value: Any) -> str:
             return f"now() + :set_{column}"
         case dict():
             return f"CAST(:set_{column} AS jsonb)"
+        case OutOfAttempts():
+            said = f"replace(:set_{column}, '{OutOfAttempts.COUNT}', CAST(attempts + 1 AS text))"
+            return f"jsonb_build_object('code', 'server_error', 'message', {said})"
         case _:
             return f":set_{column}"
 
 
 def _values(move: Transition) -> dict[str, Any]:
     def parameter(value: Any) -> Any:
+        if isinstance(value, OutOfAttempts):
+            return value.message
         return to_json(value) if isinstance(value, dict) else value
 
     values = {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
@@ -355,7 +389,7 @@ def _guards(shape: _Shape) -> Iterator[str]:
 def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
-SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context,
+SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context, (SELECT term FROM runs WHERE id = claimed.id) AS seen,
   (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps
 FROM claimed""")
 

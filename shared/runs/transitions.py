@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.runs.status import ACTIVE, TERMINAL, RunStatus
 
@@ -58,6 +58,14 @@ class Now(StrEnum):
 
     INSTANT = "now()"
     ONE_MORE = "one more than before"
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfAttempts:
+    """The `last_error` of a run that has lost too many workers; `COUNT` stands for how many, which the row knows."""
+
+    COUNT: ClassVar = "{attempts}"
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +192,20 @@ def requeue_after_crash() -> Transition:
     )
 
 
-def give_up(message: str) -> Transition:
+def give_up() -> Transition:
     """The lease ran out once too often."""
+    message = (
+        f"The workers that executed this run died or froze, {OutOfAttempts.COUNT} times. It is not tried again. Where "
+        "other runs complete, something about this one kills workers: their logs, and the run's history "
+        "(?assistantd=true), say when and where."
+    )
     return Transition(
         Reason.OUT_OF_ATTEMPTS,
         RunStatus.FAILED,
         _HELD,
         Holder.ANYONE,
         Cancel.YIELDS,
-        {"attempts": Now.ONE_MORE, "last_error": {"code": "server_error", "message": message}},
+        {"attempts": Now.ONE_MORE, "last_error": OutOfAttempts(message)},
     )
 
 

@@ -1,13 +1,22 @@
 """What can be done to threads and messages."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from sqlalchemy.exc import IntegrityError
 
 from shared import table
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.threads import statements
 from shared.threads.rows import Message, Thread
+
+OrderBy = Literal["created_at", "last_activity"]
+
+_ORDERS: dict[OrderBy, table.Order] = {
+    "created_at": table.Order("created_at", statements.BY_CREATION),
+    "last_activity": table.Order("active_at", statements.BY_ACTIVITY),
+}
 
 
 async def create(db: Executor, project_id: str, params: Mapping[str, Any]) -> Row:
@@ -21,6 +30,18 @@ async def create(db: Executor, project_id: str, params: Mapping[str, Any]) -> Ro
 async def get(db: Executor, project_id: str, thread_id: str) -> Row:
     """The thread. Raises NotFound."""
     return found(await table.get(db, Thread, {"id": thread_id, "project_id": project_id}), "thread", thread_id)
+
+
+async def page(
+    db: Executor, project_id: str, page: table.Page, metadata: Mapping[str, str], order_by: OrderBy
+) -> table.Listing:
+    """One page of the project's threads that have these metadata, each with `active_at`, by their creation or by their
+    last activity. A thread that something happens on while a client pages moves to the list's newest end.
+
+    Raises InvalidRequest if `after` or `before` is no place in this list; by last activity a deleted thread is none.
+    """
+    only = table.with_metadata(metadata, statements.INDEXED_METADATA)
+    return await table.page(db, Thread, {"project_id": project_id}, page, only, _ORDERS[order_by])
 
 
 async def modify(db: Executor, project_id: str, thread_id: str, columns: Mapping[str, Any]) -> Row:
@@ -41,12 +62,19 @@ async def delete(db: Executor, project_id: str, thread_id: str) -> None:
 async def add_message(db: Executor, project_id: str, thread_id: str, message: Mapping[str, Any]) -> Row:
     """Append a message. Raises NotFound, or InvalidRequest while a run is active on the thread."""
     params = {"project_id": project_id, "thread_id": thread_id, "messages": to_json([message])}
-    while (row := await db.one(statements.ADD_MESSAGE, params)) is None:
+    while (row := await _added(db, params)) is None:
         await get(db, project_id, thread_id)
         active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id})
         if active is not None:
             raise InvalidRequest(f"Can't add messages to {thread_id} while a run {active['id']} is active.")
     return row
+
+
+async def _added(db: Executor, params: Mapping[str, Any]) -> Row | None:
+    try:
+        return await db.one(statements.ADD_MESSAGE, params)
+    except IntegrityError:  # the thread was deleted at the same moment
+        return None
 
 
 async def get_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> Row:

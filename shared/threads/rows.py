@@ -1,7 +1,7 @@
 """Threads and their messages."""
 
-from sqlalchemy import CheckConstraint, Index
-from sqlmodel import SQLModel
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Text, text
+from sqlmodel import Field, SQLModel
 
 from shared import columns
 from shared.columns import Instant, Json, JsonList
@@ -17,7 +17,48 @@ class Thread(SQLModel, table=True):
     tool_resources: Json = columns.json(default="{}")
     meta: Json = columns.metadata()
 
-    __table_args__ = (Index("threads_listed", "project_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("threads_listed", "project_id", "created_at", "id"),
+        Index(
+            "threads_metadata",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=text("metadata <> '{}'::jsonb"),
+        ),
+        Index(
+            "threads_files",
+            text("(tool_resources #> '{code_interpreter,file_ids}')"),
+            postgresql_using="gin",
+            postgresql_where=text("tool_resources <> '{}'::jsonb"),
+        ),
+    )
+
+
+class ThreadActivity(SQLModel, table=True):
+    """When something last happened on a thread: its own creation, its newest message, its newest run. It never goes
+    back, also when that message is deleted.
+
+    It is a row that is written with what happens, by the same statement, and not worked out when somebody asks.
+    Working it out means walking the project's newest messages and runs and leaving out all but the newest of each
+    thread: one thread of a million messages makes a page cost a million looks, and the index that the walk needs, on
+    `runs`, would be written at every move of a run, since none of them is a heap-only update. Nor is it a column of
+    `threads`: that row is wide, has more indexes (one of them on metadata), and all would be written anew each time.
+    This one has some forty bytes and two index entries, twice or thrice a run.
+
+    Nobody waits for it. Who finds the row locked leaves it alone, for whoever holds it is writing an instant of about
+    now; a settling worker depends on no client's transaction. A thread that is deleted locks runs, this row, the
+    thread, in that order; those who write it lock a run, then this row, then (by foreign keys) the thread.
+    """
+
+    __tablename__ = "thread_activity"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    thread_id: str = Field(
+        sa_column=Column(Text(collation="C"), ForeignKey("threads.id", ondelete="CASCADE"), primary_key=True)
+    )
+    project_id: str = columns.project()
+    active_at: Instant = columns.required_instant()
+
+    __table_args__ = (Index("thread_activity_listed", "project_id", "active_at", "thread_id"),)
 
 
 class Message(SQLModel, table=True):

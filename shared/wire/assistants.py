@@ -80,6 +80,12 @@ class ModifyAssistant(_Assistant):
         return super().columns() | ({} if self.model is None else {"model": self.model})
 
 
+class CreateAssistantFile(Body):
+    """POST /assistants/{assistant_id}/files; v1 alone."""
+
+    file_id: FileIdentifier
+
+
 def assistant_object(row: Row, dialect: Dialect) -> Object:
     """A row of `assistants` as an OpenAI object."""
     shown = {

@@ -50,7 +50,7 @@ class Body(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
 
 
-def _metadata(value: Any) -> Any:
+def bounded_pairs(value: Any) -> Any:
     """Count first: one message about seventeen pairs says more than seventeen about nothing."""
     if isinstance(value, Mapping) and len(value) > limits.METADATA_PAIRS:  # pyright: ignore[reportUnknownArgumentType]
         raise PydanticCustomError(
@@ -64,10 +64,10 @@ def _metadata(value: Any) -> Any:
 
 MetadataKey = Annotated[str, StringConstraints(max_length=limits.METADATA_KEY)]
 MetadataValue = Annotated[str, StringConstraints(max_length=limits.METADATA_VALUE)]
-Metadata = Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(_metadata)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], BeforeValidator(bounded_pairs)]
 
 
-def _shallow(value: dict[str, Any]) -> dict[str, Any]:
+def shallow(value: dict[str, Any]) -> dict[str, Any]:
     """Nothing that reads JSON goes deeper than some hundred levels; no schema needs half of that."""
     level: list[Any] = [value]
     for _ in range(limits.JSON_DEPTH):
@@ -85,7 +85,7 @@ def _children(node: Any) -> list[Any]:
     return node if isinstance(node, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
-AnyObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
+AnyObject = Annotated[dict[str, Any], AfterValidator(shallow)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -107,6 +107,8 @@ def begins_with(kind: Kind) -> AfterValidator:
 
 AssistantIdentifier = Annotated[Identifier, begins_with("asst")]
 FileIdentifier = Annotated[Identifier, begins_with("file")]
+VectorStoreIdentifier = Annotated[Identifier, begins_with("vs")]
+PartIdentifier = Annotated[Identifier, begins_with("part")]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(ge=0, le=1)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -184,10 +186,65 @@ class CodeInterpreterResources(Body):
     )
 
 
-class FileSearchResources(Body):
-    """Vector stores to search in."""
+_FEWEST_TOKENS, _MOST_TOKENS = limits.CHUNK_TOKENS
 
-    vector_store_ids: Annotated[list[Identifier], Field(max_length=0)] = Field(default_factory=list[str])  # none yet
+
+class StaticChunking(Body):
+    """Sizes of chunks, in tokens."""
+
+    max_chunk_size_tokens: Annotated[int, Field(ge=_FEWEST_TOKENS, le=_MOST_TOKENS)] = 800
+    chunk_overlap_tokens: Annotated[int, Field(ge=0)] = 400
+
+    @model_validator(mode="after")
+    def _overlap_at_most_half(self) -> "StaticChunking":
+        if self.chunk_overlap_tokens > self.max_chunk_size_tokens // 2:
+            raise PydanticCustomError(
+                "invalid_value", "'chunk_overlap_tokens' can't be more than half of 'max_chunk_size_tokens'."
+            )
+        return self
+
+
+class AutoChunkingStrategy(Body):
+    """Our own choice: 800 tokens, of which 400 are those of the chunk before."""
+
+    type: Literal["auto"]
+
+
+class StaticChunkingStrategy(Body):
+    """The client's choice."""
+
+    type: Literal["static"]
+    static: StaticChunking
+
+
+ChunkingStrategy = Annotated[AutoChunkingStrategy | StaticChunkingStrategy, Field(discriminator="type")]
+
+
+class InlineVectorStore(Body):
+    """A vector store that is made together with what uses it."""
+
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.INLINE_STORE_FILES, fail_fast=True)] = Field(
+        default_factory=list[str]
+    )
+    chunking_strategy: ChunkingStrategy | None = None
+    metadata: Metadata | None = None
+
+
+class FileSearchResources(Body):
+    """A vector store to search in: one that there is, or one to be made."""
+
+    vector_store_ids: Annotated[
+        list[VectorStoreIdentifier], Field(max_length=limits.STORES_OF_A_TOOL, fail_fast=True)
+    ] = Field(default_factory=list[str])
+    vector_stores: Annotated[list[InlineVectorStore], Field(max_length=limits.STORES_OF_A_TOOL, fail_fast=True)] = (
+        Field(default_factory=list[InlineVectorStore])
+    )
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "FileSearchResources":
+        if self.vector_store_ids and self.vector_stores:
+            raise PydanticCustomError("invalid_value", "give either 'vector_store_ids' or 'vector_stores', not both.")
+        return self
 
 
 class ToolResources(Body):
@@ -199,6 +256,22 @@ class ToolResources(Body):
     def file_ids(self) -> list[str]:
         """Every file that is named here."""
         return self.code_interpreter.file_ids if self.code_interpreter else []
+
+    def store_ids(self) -> list[str]:
+        """Every vector store that is named here."""
+        return self.file_search.vector_store_ids if self.file_search else []
+
+    def stores_to_make(self) -> list[InlineVectorStore]:
+        """Vector stores that are described here."""
+        return self.file_search.vector_stores if self.file_search else []
+
+    def refer_to(self, store_ids: list[str]) -> None:
+        """Name vector stores that have been made where they were described."""
+        self.file_search = FileSearchResources(vector_store_ids=store_ids)
+
+    def plain(self) -> dict[str, Any]:
+        """As it is kept: the stores' ids alone."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"file_search": {"vector_stores"}})
 
 
 class JsonSchema(Body):

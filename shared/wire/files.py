@@ -1,7 +1,43 @@
 """Files on the wire."""
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from shared.database import Row
+from shared.wire import limits
+from shared.wire.fields import Body
 from shared.wire.objects import Object, seconds
+
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+_SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
+
+
+class ExpiresAfter(Body):
+    """When a file is to be forgotten."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
+
+
+def assistant_file_object(row: Row, assistant_id: str) -> Object:
+    """A row of `files` as v1 shows a file of an assistant; when it was attached is not kept, when it was made is."""
+    return {
+        "id": row["id"],
+        "object": "assistant.file",
+        "created_at": seconds(row["created_at"]),
+        "assistant_id": assistant_id,
+    }
+
+
+def message_file_object(row: Row, message_id: str) -> Object:
+    """A row of `files` as v1 shows a file that came with a message."""
+    return {
+        "id": row["id"],
+        "object": "thread.message.file",
+        "created_at": seconds(row["created_at"]),
+        "message_id": message_id,
+    }
 
 
 def file_object(row: Row) -> Object:

@@ -1,7 +1,7 @@
 """Runs and run steps on the wire."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -88,8 +88,33 @@ class _Run(Body):
         }
 
 
-class RunExtension(Body):
+class RunRetry(Body):
+    """How often a run is tried again; what is left out is decided by the server's settings."""
+
+    worker_attempts: Annotated[int, Field(ge=1, le=limits.ATTEMPTS)] | None = None  # workers that may die over it
+    model_attempts: Annotated[int, Field(ge=1, le=limits.ATTEMPTS)] | None = None  # until the first word of an answer
+    pause: Annotated[float, Field(ge=0, le=limits.RETRY_PAUSE_SECONDS, strict=False)] | None = None  # seconds; doubles
+
+
+class NewRunExtension(Body):
     """What a run can be told beyond the original."""
+
+    expires_after: Annotated[int, Field(ge=1, le=limits.RUN_EXPIRY_SECONDS)] | None = None
+    retry: RunRetry | None = None
+
+    def params(self) -> dict[str, Any]:
+        """Parameters of the statements that insert a run; None leaves the choice to the server's settings."""
+        retry = self.retry or RunRetry()
+        told = {"attempts": retry.model_attempts, "pause": retry.pause}
+        return {
+            "expires_after": None if self.expires_after is None else timedelta(seconds=self.expires_after),
+            "max_attempts": retry.worker_attempts,
+            "model_retry": {name: value for name, value in told.items() if value is not None} or None,
+        }
+
+
+class RunExtension(NewRunExtension):
+    """Likewise, on a thread that exists."""
 
     when_busy: Literal["reject", "enqueue", "cancel_active"] = "reject"
 
@@ -109,6 +134,7 @@ class CreateRun(_Run):
         """Parameters of the statement that inserts the run and the messages before it."""
         return {
             **super().params(),
+            **(self.assistantd or RunExtension()).params(),
             "additional": self.additional_instructions,
             "reasoning_effort": self.reasoning_effort,
             "messages": [message.record() for message in self.additional_messages or []],
@@ -122,15 +148,22 @@ class CreateRun(_Run):
 class CreateThreadAndRun(_Run):
     """POST /threads/runs."""
 
+    assistantd: NewRunExtension | None = None
+
     thread: CreateThread | None = None
     tool_resources: ToolResources | None = None
 
     def params(self) -> dict[str, Any]:
         """Parameters of the statement that inserts the thread, its messages and the run."""
-        params = {**super().params(), **(self.thread or CreateThread()).params()}
+        extension = (self.assistantd or NewRunExtension()).params()
+        params = {**super().params(), **extension, **(self.thread or CreateThread()).params()}
         if self.tool_resources is not None:
             params["tool_resources"] |= self.tool_resources.plain()
         return params
+
+    def resources(self) -> list[ToolResources | None]:
+        """What the thread's tools work with, wherever it was said."""
+        return [self.thread.tool_resources if self.thread else None, self.tool_resources]
 
     def referred_files(self) -> list[str]:
         """Files that have to exist."""
@@ -214,13 +247,26 @@ def run_facts(row: Mapping[str, Any]) -> Object:
     return {
         "reason": row["reason"],
         "waiting_for_thread": row["waiting"],
-        "attempts": row["attempts"],
+        "attempts": _attempts(history),
+        "workers_lost": row["attempts"],
+        "max_attempts": row["max_attempts"],
         "term": row["term"],
         "worker": row["lease_owner"],
         "lease_expires_at": seconds(row["lease_expires_at"]),
         "cancel_requested_at": seconds(row["cancel_requested_at"]),
         "history": history,
     }
+
+
+def _attempts(history: Sequence[Object]) -> list[Object]:
+    """Who worked on the run, from when to when, and why that ended; `ended_at` is null for whoever still does."""
+    attempts: list[Object] = []
+    for move in history:
+        if move["reason"] == "claimed":
+            attempts.append({"worker": move["worker"], "started_at": move["at"], "ended_at": None, "reason": None})
+        elif attempts and attempts[-1]["ended_at"] is None:
+            attempts[-1] |= {"ended_at": move["at"], "reason": move["reason"]}
+    return attempts
 
 
 def required_action(stored: Mapping[str, Any] | None) -> Object | None:

@@ -192,6 +192,11 @@ def thread_object(row: Mapping[str, Any]) -> Object:
     }
 
 
+def listed_thread_object(row: Mapping[str, Any]) -> Object:
+    """The same in a list, with when something last happened on it: ours, like the list."""
+    return thread_object(row) | {"assistantd": {"last_activity_at": seconds(row["active_at"])}}
+
+
 def message_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
     """A row of `messages` as an OpenAI object; `status` is `in_progress` only in events."""
     ended_at = seconds(row["ended_at"])

@@ -60,7 +60,7 @@ async def test_a_long_thread_is_told_in_part(project: Project, model: ScriptedMo
     noise = [str(number) for number in range(40_000)]
     for number in range(30):
         text = f"{number} " + " ".join(noise[number::2])
-        await project.client.beta.threads.messages.create(thread.id, role="user", content=text[:250_000])
+        await project.client.beta.threads.messages.create(thread.id, role="user", content=text[:40_000])
 
     run = await project.client.beta.threads.runs.create_and_poll(
         thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=50
@@ -69,7 +69,7 @@ async def test_a_long_thread_is_told_in_part(project: Project, model: ScriptedMo
     assert run.status == "completed"
     told = (await model.requested(name)).messages
     assert told[-1]["content"].startswith("29 ")
-    assert 1 < len(told) <= 30
+    assert 1 < len(told) < 30  # as much as fits into CONTEXT_TOKENS
 
 
 @pytest.mark.parametrize("filename", ["a\0b.txt", "x" * 600, "a\ud800b"])
@@ -181,6 +181,6 @@ async def test_expired_files_are_forgotten(project: Project, system: System) -> 
     system.query("UPDATE files SET expires_at = now() - interval '1 second' WHERE id = %s", made.id)
 
     def gone() -> bool:
-        return not system.query("SELECT FROM files WHERE id = %s", made.id) and not files_named(system, made.id)
+        return not system.query("SELECT id FROM files WHERE id = %s", made.id) and not files_named(system, made.id)
 
     await until(gone)

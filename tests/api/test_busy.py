@@ -113,6 +113,34 @@ async def test_the_active_run_can_be_made_to_give_way(
     assert (await texts(project, thread))[-2:] == ["Two?", "Second."]
 
 
+async def test_those_that_wait_do_not_give_way(
+    project: Project, model: ScriptedModel, client: httpx2.AsyncClient
+) -> None:
+    hold = Gate()
+    thread, assistant, first = await busy_thread(project, model, hold, "Two.", "Three.")
+    waiting = (await client.post(f"/threads/{thread}/runs", json=second(assistant, "enqueue"))).json()
+
+    last = await client.post(f"/threads/{thread}/runs", json=second(assistant, "cancel_active", "Three?"))
+
+    assert (await ended(project, thread, first)).status == "cancelled"
+    assert (await ended(project, thread, waiting["id"])).status == "completed"
+    assert (await ended(project, thread, last.json()["id"])).status == "completed"
+    hold.open()
+
+
+async def test_what_is_refused_cancels_nothing(
+    project: Project, model: ScriptedModel, client: httpx2.AsyncClient
+) -> None:
+    hold = Gate()
+    thread, _, first = await busy_thread(project, model, hold)
+
+    refused = await client.post(f"/threads/{thread}/runs", json=second("asst_nobody", "cancel_active"))
+    hold.open()
+
+    assert refused.status_code == 404
+    assert (await ended(project, thread, first)).status == "completed"
+
+
 async def test_one_of_many_at_once_gets_the_thread(
     project: Project, model: ScriptedModel, client: httpx2.AsyncClient
 ) -> None:
@@ -153,4 +181,8 @@ async def test_a_run_tells_its_history_when_asked(
     assert "assistantd" not in (await client.get(path)).json()
     assert [move["reason"] for move in facts["history"]] == ["claimed", "finished"]
     assert facts["history"][0]["worker"] == facts["history"][1]["worker"]
-    assert facts["attempts"] == 0
+    assert facts["workers_lost"] == 0
+    (attempt,) = facts["attempts"]
+    assert attempt["worker"] == facts["history"][0]["worker"]
+    assert attempt["reason"] == "finished"
+    assert attempt["started_at"] <= attempt["ended_at"]

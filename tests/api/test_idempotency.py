@@ -140,5 +140,17 @@ async def test_uploads_under_a_key(client: httpx2.AsyncClient) -> None:
     assert (await client.get(f"/files/{file['id']}/content")).content == b"content"
 
 
+async def test_a_key_is_forgotten_after_a_day(client: httpx2.AsyncClient, system: System) -> None:
+    first = await client.post("/threads", json={}, headers=key("yesterday's"))
+    system.query(
+        "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours' WHERE body LIKE %s",
+        f"%{first.json()['id']}%",
+    )
+    second = await client.post("/threads", json={"metadata": {"a": "b"}}, headers=key("yesterday's"))
+
+    assert second.status_code == 200
+    assert second.json()["id"] != first.json()["id"]
+
+
 async def test_a_key_that_is_too_long_is_refused(client: httpx2.AsyncClient) -> None:
     assert (await client.post("/threads", json={}, headers=key("k" * 256))).status_code == 400

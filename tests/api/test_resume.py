@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from redis.exceptions import ConnectionError as ConnectionLost
 
-from api.reader import MAX_QUEUED, Reader
+from api.reader import BEGINNING, MAX_QUEUED, Reader
+from api.streams import Streams
 from shared.events.types import Entry, EventId, frame
 from tests import http
 from tests.http import Event
@@ -182,16 +184,25 @@ def ids_of(frames: bytes) -> list[str]:
 
 
 def test_a_reader_drops_what_it_has_seen_and_what_a_former_holder_says() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 1, 2), entry(1, 1, 3), entry(2, 1, 1), entry(1, 4, 5)):
         reader.offer(one)
 
     assert ids_of(reader.take()) == ["1-1", "1-2", "1-3", "2-1"]
 
 
+def test_a_log_that_lost_its_beginning_is_not_told_from_there() -> None:
+    """[RUN-4]: a later term in it would be taken for the first."""
+    reader = Reader("run_1", BEGINNING)
+    reader.offer(entry(2, 1, 3, ends=True))
+
+    assert reader.take() == b""
+    assert reader.behind
+
+
 def test_a_reader_tells_nothing_after_a_hole() -> None:
     """[RUN-4]: what is missing is looked for in the log, and if it isn't there told from rows, later."""
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 4, 5), entry(1, 6, 6, ends=True)):
         reader.offer(one)
 
@@ -204,7 +215,7 @@ def test_a_reader_tells_nothing_after_a_hole() -> None:
 
 
 def test_a_hole_is_filled_from_the_log() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for one in (entry(1, 1, 2), entry(1, 4, 5, ends=True)):
         reader.offer(one)
     reader.take()
@@ -216,7 +227,7 @@ def test_a_hole_is_filled_from_the_log() -> None:
 
 
 def test_a_slow_reader_is_sent_to_the_log_and_bounded() -> None:
-    reader = Reader("run_1", EventId(0, 0))
+    reader = Reader("run_1", EventId(0, 3))
     for number in range(MAX_QUEUED * 3):
         reader.offer(entry(1, number + 1, number + 1))
 
@@ -236,3 +247,51 @@ def test_a_hole_that_no_log_fills_is_given_up() -> None:
 
     assert reader.take() == b""
     assert not reader.behind
+
+
+class Log:
+    """A log in Redis that can't be read at the first look."""
+
+    def __init__(self, *entries: Entry) -> None:
+        self.entries = entries
+        self.looks = 0
+
+    async def xrange(self, _: str, min: str) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: A002 # Redis's word
+        self.looks += 1
+        if self.looks == 1:
+            raise ConnectionLost("the connection was closed meanwhile")
+        after = EventId.parse(min.removeprefix("("))
+        return [(b"", {b"e": one.pack()}) for one in self.entries if one.last > after]
+
+
+async def test_a_log_that_cannot_be_read_is_looked_at_again(redis_url: str) -> None:
+    """[RUN-4]: it has everything; a failed look is no hole."""
+    log: Any = Log(entry(1, 1, 2), entry(1, 3, 4), entry(1, 5, 5, ends=True))
+    nowhere: Any = None
+    streams = Streams(nowhere, log, redis_url)
+    reader = streams.subscribe("run_1", EventId(0, 3))
+    reader.fall_behind()
+    reader.offer(entry(1, 5, 5, ends=True))
+
+    frames = b"".join([piece async for piece in streams.follow(reader)])
+
+    assert ids_of(frames) == ["1-1", "1-2", "1-3", "1-4", "1-5"]
+    assert log.looks == 2
+
+
+async def test_what_is_published_by_somebody_else_is_left_alone(
+    project: Project, model: ScriptedModel, redis_url: str
+) -> None:
+    hold = Gate()
+    assistant = await project.client.beta.assistants.create(model=model.script(Say(["One ", hold, "two."])))
+    body = {"assistant_id": assistant.id, "stream": True}
+    seen: list[Event] = []
+    async with http.session(project) as client, client.stream("POST", "/threads/runs", json=body) as response:
+        async for event in http.events(response):
+            seen.append(event)
+            if event.name == "thread.run.in_progress":
+                async with redis.asyncio.Redis.from_url(redis_url) as administrator:
+                    await administrator.publish(f"evp:{event.data['id']}", b"not ours")
+                hold.open()
+    assert [event.name for event in seen[-2:]] == ["thread.run.completed", "done"]
+    assert "two." in "".join(str(event.data) for event in seen if event.name == "thread.message.delta")

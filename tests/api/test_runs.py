@@ -266,6 +266,39 @@ async def test_a_token_limit_leaves_the_run_incomplete(project: Project, model: 
     assert (await model.requested(name)).body["max_tokens"] == 256
 
 
+async def test_the_newest_messages_that_fit_are_told(project: Project, model: ScriptedModel) -> None:
+    name = model.script(Say("Yes."), Say("Yes."))
+    assistant, thread = await begin(project, name)
+    for number in range(10):
+        content = f"Number {number}. " + "Many words of no interest. " * 20
+        await project.client.beta.threads.messages.create(thread.id, role="user", content=content)
+
+    some = await run_to_end(project, assistant, thread, max_prompt_tokens=400)
+    whole = await run_to_end(project, assistant, thread)
+
+    limited, unlimited = model.requests(name)
+    assert [message["content"][:9] for message in limited.messages if message["role"] == "user"] == [
+        "Number 7.",
+        "Number 8.",
+        "Number 9.",
+    ]
+    assert len(unlimited.messages) == len(limited.messages) + 9
+    assert (some.status, whole.status) == ("completed", "completed")
+
+
+async def test_a_question_that_is_too_long_is_not_asked(project: Project, model: ScriptedModel) -> None:
+    name = model.script(Say("Never."))
+    assistant, thread = await begin(project, name)
+    await project.client.beta.threads.messages.create(thread.id, role="user", content="Many words. " * 300)
+
+    run = await run_to_end(project, assistant, thread, max_prompt_tokens=256)
+
+    assert run.status == "incomplete"
+    assert run.incomplete_details is not None
+    assert run.incomplete_details.reason == "max_prompt_tokens"
+    assert model.requests(name) == []
+
+
 async def test_a_run_takes_from_the_assistant_what_it_is_not_told(project: Project, model: ScriptedModel) -> None:
     name = model.script(Say("First."), Say("Second."))
     assistant, thread = await begin(

@@ -10,7 +10,6 @@ from tests.chaos.drill import Drill, carry_out
 from tests.chaos.faults import FAULTS
 
 
-@pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_a_thousand_runs_survive_every_fault(room: Path) -> None:
     """[RUN-1] [RUN-2] [RUN-3] [RUN-4] [RUN-5] [RUN-6] [RUN-7]. Servers are started by the main thread, so the test is

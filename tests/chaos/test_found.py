@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -74,7 +75,7 @@ async def test_a_repeatable_run_that_loses_the_race_for_a_thread_is_refused_and_
     assistant = (await client.post("/assistants", json={"model": "any"})).json()
     thread = (await client.post("/threads", json={})).json()
     path, body = f"/threads/{thread['id']}/runs", {"assistant_id": assistant["id"]}
-    async with database.transaction() as winner:
+    async with database.transaction(timedelta(seconds=30)) as winner:
         await winner.all(_ANOTHER_RUN, {"id": ids.new("run"), "thread_id": thread["id"]})
         loser = asyncio.create_task(client.post(path, json=body, headers={"idempotency-key": "mine"}))
         while await database.one(_WAITING) is None:

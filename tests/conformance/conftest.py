@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from tests.conformance.clients import COMMAND, NODE_V1, V1, V2, Client
+from tests.conformance.schema.recorder import Recorder
 from tests.system import Project
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -55,6 +57,17 @@ class Programs:
                 await process.wait()
         assert process.returncode == 0, f"{self.client.name}: {program} failed:\n{complaints.decode()}"
         return json.loads(facts)
+
+
+@pytest.fixture
+def client(project: Project) -> AsyncOpenAI:
+    return project.client
+
+
+@pytest.fixture
+def recorder(project: Project) -> Recorder:
+    """What passed through the client; a test fails whose answers didn't conform."""
+    return project.recorder
 
 
 def require(client: Client) -> None:

@@ -61,6 +61,12 @@ async def test_a_program_that_keeps_things(programs: Programs, model: ScriptedMo
     assert files["content"] == "text text text "
     assert files["nameless"] == ["upload", "nameless"]
 
+    assert facts["uploads"] == {
+        "completed": ["completed", "parts.txt", 23],
+        "content": "one two three four five",
+        "cancelled": "cancelled",
+    }
+
     assert {what: answer["object"] for what, answer in facts["deleted"].items()} == {
         "file": "file",
         "message": "thread.message.deleted",

@@ -10,7 +10,7 @@ from openai.types.beta.threads import Run
 
 from tests.conformance.schema.recorder import Recorder
 from tests.scripted_model import Break, CallFunctions, Fail, Gate, Hang, Say, ScriptedModel, Turn
-from tests.system import Project, System
+from tests.system import System
 
 FUNCTION: Any = {
     "type": "function",
@@ -22,17 +22,6 @@ EVENTS_OF_A_MESSAGE = {
     ("thread.message.delta", "thread.message.delta"),
     ("thread.message.completed", "thread.message"),
 }
-
-
-@pytest.fixture
-def client(project: Project) -> AsyncOpenAI:
-    return project.client
-
-
-@pytest.fixture
-def recorder(project: Project) -> Recorder:
-    """What passed through the client; a test fails whose answers didn't conform."""
-    return project.recorder
 
 
 async def begin(client: AsyncOpenAI, model: ScriptedModel, *turns: Turn, **more: Any) -> Run:
@@ -121,6 +110,8 @@ async def test_threads_and_messages(client: AsyncOpenAI, recorder: Recorder) -> 
     await messages.delete(message.id, thread_id=thread.id)
     await threads.retrieve(thread.id)
     await threads.update(thread.id, metadata={"e": "f"})
+    await client.get("/threads", cast_to=object)
+    await client.get("/threads?order_by=last_activity&metadata[e]=f&limit=1", cast_to=object)
     await threads.delete(thread.id)
 
     assert recorder.seen >= {
@@ -154,6 +145,25 @@ async def test_models(client: AsyncOpenAI, model: ScriptedModel, recorder: Recor
     await client.models.retrieve(listed.data[0].id)
 
     assert recorder.seen == {("model", ""), ("list", "")}
+
+
+async def test_uploads(client: AsyncOpenAI, recorder: Recorder) -> None:
+    uploads = client.uploads
+    facts: Any = {"purpose": "assistants", "mime_type": "text/plain"}
+    await uploads.upload_file_chunked(file=b"one two", filename="a.txt", bytes=7, part_size=4, **facts)
+    upload = await uploads.create(
+        filename="b.txt", bytes=1, expires_after={"anchor": "created_at", "seconds": 3600}, **facts
+    )
+    await uploads.parts.create(upload.id, data=b"x")
+    await uploads.cancel(upload.id)
+    with pytest.raises(BadRequestError):
+        await uploads.complete(upload.id, part_ids=[])
+
+    assert recorder.seen == {
+        *(("upload", status) for status in ("", "pending", "completed", "cancelled")),
+        ("upload.part", ""),
+        ("error", ""),
+    }
 
 
 async def test_runs_that_complete(client: AsyncOpenAI, model: ScriptedModel, recorder: Recorder) -> None:

@@ -114,7 +114,34 @@ async def test_paging_modifying_and_deleting(v1_programs: Programs) -> None:
     assert [tool["type"] for tool in facts["assistant"]["tools"]] == ["retrieval", "code_interpreter"]
     assert len(facts["assistant"]["file_ids"]) == 3
     assert facts["emptied"] == []
+    check_files_of_v1(facts, assistant=a[1])
     assert facts["metadata"] == [{"a": "1"}, {"b": "2"}, {"c": "3"}]
     assert (facts["file"]["bytes"], facts["content"]) == (10, "text text ")
     assert [answer["object"] for answer in facts["deleted"]] == ["file", "thread.deleted", "assistant.deleted"]
     assert facts["gone"] == [True, True, True]
+
+
+def check_files_of_v1(facts: Any, assistant: str) -> None:
+    """What hangs on assistants and messages, in the shapes of the time."""
+    times = {file["id"]: file["created_at"] for file in facts["made"]}
+    f = list(times)
+    shown = [
+        {"id": file, "object": "assistant.file", "created_at": at, "assistant_id": assistant}
+        for file, at in times.items()
+    ]
+    assert facts["assistant files"] == {
+        "added": shown,
+        "pages": [f[:2], f[2:], []],
+        "before": [f[:1], []],
+        "retrieved": shown[1],
+        "deleted": {"id": f[0], "object": "assistant.file.deleted", "deleted": True},
+        "gone": True,
+        "left": f[1:],
+    }
+    message = facts["message files"]["message"]
+    assert facts["message files"] == {
+        "pages": [f[:1], []],
+        "retrieved": {"id": f[0], "object": "thread.message.file", "created_at": times[f[0]], "message_id": message},
+        "none": [[]],
+        "message": message,
+    }

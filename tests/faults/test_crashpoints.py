@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIConnectionError
+from openai import APIConnectionError, BadRequestError
 from openai.types.beta.threads import Run
 
 from infra.embedded.postgres import Postgres
 from shared.crashpoints import POINTS
 from tests.scripted_model import CallFunctions, Gate, Say, ScriptedModel
-from tests.system import Process, Project, System, create_database, until
+from tests.system import Process, Project, System, create_database, redis_apart, until
 
 FUNCTION: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CROSSED: set[str] = set()
@@ -27,7 +27,7 @@ def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel)
     root = room / "crashpoints"
     root.mkdir()
     url = create_database(postgres.url, "crashpoints")
-    apart = redis_url.rsplit("/", 1)[0] + "/6"
+    apart = redis_apart(redis_url)
     made = System(root, url, apart, model.base_url, {"ASSISTANTD_LEASE_DURATION": "1", "ASSISTANTD_DRAIN_TIMEOUT": "1"})
     made.spawn_api().wait_until_ready()
     yield made
@@ -191,6 +191,48 @@ async def test_an_api_process_dies_after_a_cancel_is_committed(
     await dies(process, "cancel.requested")
 
     await until(lambda: system.query("SELECT status FROM runs WHERE id = %s", run.id) == [("cancelled",)])
+
+
+@pytest.mark.parametrize("doomed_api", ["upload.joined", "upload.completed"], indirect=True)
+async def test_an_api_process_dies_while_it_completes_an_upload(
+    doomed_api: tuple[Process, Project, Project], system: System, request: pytest.FixtureRequest
+) -> None:
+    """Before the commit the upload is as it was, and can be completed; after it the file is there."""
+    process, victim, left = doomed_api
+    point = request.node.callspec.params["doomed_api"]
+    facts: Any = {"purpose": "assistants", "mime_type": "text/plain"}
+    upload = await left.client.uploads.create(filename=f"{point}.txt", bytes=6, **facts)
+    parts = [(await left.client.uploads.parts.create(upload.id, data=data)).id for data in (b"one", b"two")]
+
+    with pytest.raises(APIConnectionError):
+        await victim.client.uploads.complete(upload.id, part_ids=parts)
+    await dies(process, point)
+
+    if point == "upload.joined":
+        await left.client.uploads.complete(upload.id, part_ids=parts)
+    else:
+        with pytest.raises(BadRequestError, match="is completed"):
+            await left.client.uploads.complete(upload.id, part_ids=parts)
+    (file,) = [file for file in (await left.client.files.list()).data if file.filename == upload.filename]
+    assert (await left.client.files.content(file.id)).content == b"onetwo"
+    survivor(system)
+    await until(lambda: system.query("SELECT count(*) FROM upload_parts WHERE upload_id = %s", upload.id) == [(0,)])
+
+
+@pytest.mark.parametrize("point", ["file.claimed", "file.settled"])
+async def test_a_worker_dies_over_a_file(project: Project, system: System, point: str) -> None:
+    """The file is read once, by whoever is left; what was committed stays."""
+    worker = doomed_worker(system, point)
+    store = await project.client.vector_stores.create()
+    uploaded = await project.client.files.create(file=("a.txt", b"Apples."), purpose="assistants")
+    await project.client.vector_stores.files.create(store.id, file_id=uploaded.id)
+    await dies(worker, point)
+    survivor(system)
+
+    polled = await project.client.vector_stores.files.poll(uploaded.id, vector_store_id=store.id, poll_interval_ms=50)
+    chunks = "SELECT count(*), sum(attempts) FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = %s"
+    assert polled.status == "completed"
+    assert system.query(chunks, uploaded.id) == [(1, 1 if point == "file.claimed" else 0)]
 
 
 def test_every_point_was_crossed(request: pytest.FixtureRequest) -> None:

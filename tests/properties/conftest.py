@@ -1,6 +1,7 @@
 """A stage for each test, and how long the state machine runs on it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from infra.embedded.postgres import Postgres
 from tests.properties.promises import keep_history
 from tests.properties.stage import Stage
 from tests.system import create_database
+from worker import sweep
 from worker.runs import write
 
 # Failing programs are not shrunk: with a database behind them that takes minutes, and they are short as they come.
@@ -36,6 +38,7 @@ def stage(postgres: Postgres) -> Iterator[Stage]:
     # Thousands of runs come to every end there is: what they log would be read by nobody.
     with pytest.MonkeyPatch.context() as patch, capture_logs():
         patch.setattr(write, "PAUSE_S", 0)
+        patch.setattr(sweep, "LOST_AFTER", timedelta(minutes=30))  # time passes by the hour here, and only when told to
         made = Stage(f"{url}?options=-c%20synchronous_commit%3Doff")  # Postgres doesn't crash here
         yield made
         made.close()

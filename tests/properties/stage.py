@@ -36,7 +36,8 @@ from shared.wire.threads import CreateMessage, CreateThread
 from tests.properties.promises import BROKEN
 from worker import sweep
 from worker.deps import Deps
-from worker.models.client import ModelClient
+from worker.ingest.slots import Slots
+from worker.models.client import ModelClient, Patience
 from worker.models.errors import ModelError
 from worker.runs import heartbeat
 from worker.runs.executor import execute
@@ -122,7 +123,8 @@ class StagedModel(ModelClient):
     def upstream_name(self, model: str) -> str:
         return model
 
-    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    async def stream(self, request: Mapping[str, Any], patience: Patience) -> AsyncGenerator[dict[str, Any]]:
+        del patience  # it is asked once
         call = Call(request)
         self.calls.put_nowait(call)
         while True:
@@ -262,7 +264,9 @@ class Stage:
             doorbell=self.services.doorbell,
             model=StagedModel(),
             store=self.services.store,
-            live=Live(LEASE),
+            live=Live(LEASE, probation=timedelta(days=1)),
+            ingesting=Live(LEASE),
+            slots=Slots(),
         )
 
     # What clients do.
@@ -282,7 +286,7 @@ class Stage:
             thread_id,
             CreateRun(assistant_id=self.assistant_id).params(),
             dialect="v2",
-            expires_after=EXPIRES_AFTER,
+            defaults=runs.Defaults(EXPIRES_AFTER, MAX_ATTEMPTS),
             when_busy=when_busy,
         )
         launch.started(self.services, row, "v2", stream=False)

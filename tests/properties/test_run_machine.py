@@ -73,6 +73,10 @@ class Expected:
         return self.status is RunStatus.QUEUED and not self.waiting and self.expires > NO_TIME
 
     @property
+    def on_last_attempt(self) -> bool:
+        return self.attempts == MAX_ATTEMPTS - 1
+
+    @property
     def unheld(self) -> bool:
         return self.lease is None or self.lease < NO_TIME
 
@@ -102,6 +106,7 @@ class RunMachine(RuleBasedStateMachine):
         self.threads: dict[str, Thread] = {}
         self.runs: dict[str, Expected] = {}
         self.jobs: list[Open] = []
+        self.last_attempts: list[Job] = []
         self.workers = {name: stage.new_worker(name) for name in ("A", "B")}
         self.whole_logs = set[str]()
 
@@ -348,8 +353,12 @@ class RunMachine(RuleBasedStateMachine):
     # How it is foretold.
 
     def _answer(self, run_id: str, deps: Deps) -> None:
-        """With a backlog the ring is for whose turn it is: in one project, for the oldest."""
-        claimable = [known for known, run in self.runs.items() if run.claimable]
+        """With a backlog the ring is for whose turn it is: in one project, for the oldest. Of runs on their last
+        attempt a worker takes one, and twice as many with each that comes through.
+        """
+        last = [job for job in self.last_attempts if job.deps is deps]
+        room = sum(job.in_sight for job in last) < 2 ** sum(not job.in_sight for job in last)
+        claimable = [known for known, run in self.runs.items() if run.claimable and (room or not run.on_last_attempt)]
         wanted = claimable[:1] if deps.live.backlog else [known for known in claimable if known == run_id]
         job = self.stage.run(self.stage.answer(run_id, deps))
         assert ([] if job is None else [job.run_id]) == wanted, "[RUN-2]"
@@ -359,6 +368,8 @@ class RunMachine(RuleBasedStateMachine):
             run = self.runs[job.run_id]
             run.move(RunStatus.IN_PROGRESS, new_term=True)
             self.jobs.append(Open(job, run.term))
+            if run.on_last_attempt:
+                self.last_attempts.append(job)
             told = [message for message in job.call.request["messages"] if message["role"] == "tool"]
             assert len(told) == self.threads[run.thread_id].outputs, "[RUN-2] a recorded step is told, not done again"
 

@@ -11,8 +11,9 @@ from sqlalchemy import text
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database
+from shared.runs import transitions
 from tests.scripted_model import Gate, Say, ScriptedModel
-from tests.system import Project, System, create_database
+from tests.system import Project, System, create_database, redis_apart, until
 from worker.runs.claim import claim_fairly
 
 QUEUE = text("""
@@ -37,7 +38,7 @@ async def queue(database: Database, project: str, runs: int) -> None:
 
 async def claim(database: Database, at_once: int | None = None) -> str | None:
     """The project whose run is claimed."""
-    row = await claim_fairly(database, "worker", timedelta(seconds=10), at_once)
+    row = await claim_fairly(database, transitions.claim("worker", timedelta(seconds=10)), at_once)
     return None if row is None else row["project_id"]
 
 
@@ -72,6 +73,16 @@ async def test_many_claims_at_once_take_each_run_once(database: Database) -> Non
     assert sorted(filter(None, taken)) == ["proj_a"] * 20 + ["proj_b"] * 20
 
 
+async def test_each_of_many_claims_finds_a_run(database: Database) -> None:
+    """They leave each other's candidates alone: a ring that found none would be lost for seconds."""
+    for number in range(20):
+        await queue(database, f"proj_{number}", 1)
+
+    taken = await asyncio.gather(*(claim(database) for _ in range(20)))
+
+    assert sorted(filter(None, taken)) == sorted(f"proj_{number}" for number in range(20))
+
+
 async def test_a_project_at_its_limit_waits_and_others_do_not(database: Database) -> None:
     await queue(database, "proj_a", 3)
     await queue(database, "proj_b", 1)
@@ -97,7 +108,7 @@ async def test_a_limit_holds_over_processes_and_everything_completes(
     root = room / "limited"
     root.mkdir()
     settings = {"ASSISTANTD_PROJECT_CONCURRENCY": "2"}
-    apart = redis_url.rsplit("/", 1)[0] + "/7"
+    apart = redis_apart(redis_url)
     system = System(root, create_database(database_url, "limited"), apart, model.base_url, settings)
     system.start()
     system.spawn_worker().wait_until_ready()
@@ -117,3 +128,69 @@ async def test_a_limit_holds_over_processes_and_everything_completes(
     finally:
         system.stop()
     assert held == [(2,)]
+
+
+async def expire_one(project: Project, assistant_id: str) -> None:
+    """A run that nobody gets to expires: somebody has swept since it was created."""
+    run = await project.client.beta.threads.create_and_run_poll(
+        assistant_id=assistant_id, poll_interval_ms=20, extra_body={"assistantd": {"expires_after": 1}}
+    )
+    assert run.status == "expired"
+
+
+async def test_a_free_slot_goes_to_who_has_none(
+    room: Path, database_url: str, redis_url: str, model: ScriptedModel
+) -> None:
+    """One tenant has filled the worker and the queue; another one's single run is next."""
+    root = room / "crowded"
+    root.mkdir()
+    settings = {"ASSISTANTD_WORKER_CONCURRENCY": "3"}
+    apart = redis_apart(redis_url)
+    system = System(root, create_database(database_url, "crowded"), apart, model.base_url, settings)
+    system.start()
+    first, rest = Gate(), Gate()
+    many = model.script(Say(["One ", first, "two."]), *[Say(["One ", rest, "two."])] * 50)
+    one = model.script(Say("Here I am."))
+    try:
+        async with Project.of(system) as crowd, Project.of(system) as single:
+            theirs = await crowd.client.beta.assistants.create(model=many)
+            for _ in range(51):
+                await crowd.client.beta.threads.create_and_run(assistant_id=theirs.id)
+            await model.requested(many, 3)
+            await expire_one(crowd, theirs.id)  # by the second sweep from now on the worker knows of the crowd
+            await expire_one(crowd, theirs.id)
+            ours = await single.client.beta.assistants.create(model=one)
+            run = await single.client.beta.threads.create_and_run(assistant_id=ours.id)
+            first.open()
+            await model.requested(one)
+            asked_by_them = len(model.requests(many))
+            rest.open()
+            ended = await single.client.beta.threads.runs.poll(run.id, thread_id=run.thread_id, poll_interval_ms=20)
+    finally:
+        system.stop()
+    assert ended.status == "completed"
+    assert asked_by_them == 3
+
+
+async def test_a_burst_under_a_limit_costs_no_run_its_lease(
+    room: Path, database_url: str, redis_url: str, model: ScriptedModel
+) -> None:
+    """[RUN-2]: claims that wait for each other leave connections to those who have something to write."""
+    root = room / "burst"
+    root.mkdir()
+    settings = {"PROJECT_CONCURRENCY": "1000", "DATABASE_POOL": "4", "LEASE_DURATION": "2"}
+    url, apart = create_database(database_url, "burst"), redis_apart(redis_url)
+    variables = {f"ASSISTANTD_{name}": value for name, value in settings.items()}
+    system = System(root, url, apart, model.base_url, variables)
+    system.start()
+    burst = 300
+    try:
+        async with Project.of(system) as project:
+            client = project.client.beta
+            assistant = await client.assistants.create(model=model.script(*[Say("Here I am.")] * burst))
+            await asyncio.gather(*(client.threads.create_and_run(assistant_id=assistant.id) for _ in range(burst)))
+            ended = "SELECT count(*) FROM runs WHERE status = 'completed'"
+            await until(lambda: system.query(ended) == [(burst,)], timedelta(seconds=60))
+    finally:
+        system.stop()
+    assert system.query("SELECT sum(attempts), max(term) FROM runs") == [(0, 1)]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from worker.runs.context import chat
+from worker.runs import budget, context
+from worker.runs.context import Unit
 
 
 def said(role: str, text: str, run_id: str | None = None) -> dict[str, Any]:
@@ -18,6 +19,10 @@ def called(name: str, output: str, call_id: str = "call_1") -> dict[str, Any]:
     function = {"name": name, "arguments": "{}", "output": output}
     details = {"type": "tool_calls", "tool_calls": [{"id": call_id, "type": "function", "function": function}]}
     return {"type": "tool_calls", "details": details}
+
+
+def chat(instructions: str, items: list[dict[str, Any]], images: dict[str, str], **cut: Any) -> list[dict[str, Any]]:
+    return context.chat(instructions, context.units(items, images, **cut))
 
 
 def roles(messages: list[dict[str, Any]]) -> list[str]:
@@ -89,3 +94,69 @@ def test_what_the_run_said_itself_does_not_push_the_question_out() -> None:
 
     assert roles(told) == ["user", "assistant", "tool"]
     assert told[0]["content"] == "Q"
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def lengths(*said_by: tuple[str, int]) -> list[Unit]:
+    return [[{"role": role, "content": "word " * count}] for role, count in said_by]
+
+
+def told(units: list[Unit], limit: int, fixed: str = "") -> tuple[list[int], bool]:
+    """By how many words each unit is known."""
+    fitted = budget.fit(units, fixed, limit, words)
+    return [words(unit[0]["content"] or "") for unit in fitted.units], fitted.fits
+
+
+def test_the_newest_that_fit_are_told() -> None:
+    units = lengths(("user", 1), ("assistant", 50), ("user", 20), ("assistant", 10), ("user", 5))
+    around = budget.MESSAGE
+
+    assert told(units, 1000) == ([1, 50, 20, 10, 5], True)
+    assert told(units, 85 + 4 * around) == ([50, 20, 10, 5], True)
+    assert told(units, 84 + 4 * around) == ([20, 10, 5], True)
+    assert told(units, 84 + 4 * around, "sixty " * 60) == ([10, 5], True)
+
+
+def test_the_question_is_told_even_where_it_does_not_fit() -> None:
+    units = lengths(("user", 1), ("user", 500))
+
+    assert told(units, 100) == ([500], False)
+
+
+def test_an_exchange_is_told_whole_or_not_at_all() -> None:
+    items = [said("user", "Q"), called("f", "wet " * 30), said("assistant", "A"), said("user", "And now?")]
+    units = context.units(items, {})
+
+    assert [len(unit) for unit in units] == [1, 2, 1, 1]
+    fitted = budget.fit(units, "", 30, words)
+    assert roles([message for unit in fitted.units for message in unit]) == ["assistant", "user"]
+    whole = budget.fit(units, "", 1000, words)
+    assert list(whole.units) == units
+
+
+def test_calls_without_their_question_are_not_told() -> None:
+    items = [said("user", "Q " * 100), called("f", "wet"), said("user", "And now?")]
+
+    fitted = budget.fit(context.units(items, {}), "", 60, words)
+
+    assert roles([message for unit in fitted.units for message in unit]) == ["user"]
+
+
+def test_what_this_run_has_called_belongs_to_its_question() -> None:
+    items = [said("user", "old " * 50), said("user", "Q"), called("f", "wet " * 50)]
+
+    fitted = budget.fit(context.units(items, {}), "", 90, words)
+
+    assert roles([message for unit in fitted.units for message in unit]) == ["user", "assistant", "tool"]
+
+
+def test_images_have_their_price() -> None:
+    url = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 10_000, "detail": "low"}}
+    units: list[Unit] = [[{"role": "user", "content": [url]}], [{"role": "user", "content": "What is it?"}]]
+
+    assert len(budget.fit(units, "", 110, words).units) == 2
+    assert budget.fits_uncounted(units, "", 120)
+    assert not budget.fits_uncounted(units, "", 100)

@@ -1,13 +1,16 @@
 """The doorbell's message is the one that Celery itself would send."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+import pytest
 import redis
 
-from shared.queue import RUNS_QUEUE, MessageTemplate, celery_app, send_options
+from shared.queue import MessageTemplate, celery_app, file_options, message_template, send_options
 from shared.settings import Settings
+from tests.system import redis_apart
 
 RUN = "run_0123456789abcdefghijklmn"
 THEIR_OWN = {"delivery_tag", "reply_to", "origin", "delivery_info", "correlation_id", "lang"}
@@ -23,19 +26,21 @@ def unpacked(message: bytes) -> dict[str, Any]:
     return whole
 
 
-def test_it_equals_what_send_task_pushes(redis_url: str) -> None:
-    apart = redis_url.rsplit("/", 1)[0] + "/9"  # no worker listens in this one
+@pytest.mark.parametrize(("options", "prefix"), [(send_options, "run_"), (file_options, "vs_")])
+def test_it_equals_what_send_task_pushes(redis_url: str, options: Callable[[str], dict[str, Any]], prefix: str) -> None:
+    known = prefix + RUN[-24:]
+    apart = redis_apart(redis_url)  # no worker listens in this one
     app = celery_app(Settings(database_url="postgresql://", redis_url=apart))
     with redis.Redis.from_url(apart) as client, app.connection_for_write() as connection:
-        app.send_task(**send_options(RUN), connection=connection)
-        pushed: Any = client.rpop(RUNS_QUEUE)
+        app.send_task(**options(known), connection=connection)
+        pushed: Any = client.rpop(options(known)["queue"])
     app.close()
 
-    assert unpacked(MessageTemplate().message(RUN)) == unpacked(pushed)
+    assert unpacked(MessageTemplate(options, prefix).message(known)) == unpacked(pushed)
 
 
 def test_two_messages_differ_in_the_run_alone() -> None:
-    template, other = MessageTemplate(), "run_" + "Z" * 24
+    template, other = message_template(), "run_" + "Z" * 24
 
     assert template.message(other) == template.message(RUN).replace(RUN.encode(), other.encode()).replace(
         base64.b64encode(orjson.dumps([[RUN]])[:1]), base64.b64encode(orjson.dumps([[other]])[:1])

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from worker.models.errors import ModelError
 from worker.models.sse import chunks
 
-WHOLE = b'data: {"a": 1}\n\n: ping\n\ndata:{"b": "\xc3\xa4"}\r\n\r\ndata: [DONE]\n\n'
+WHOLE = b'data: {"choices": [{}]}\n\n: ping\n\ndata:{"b": "\xc3\xa4"}\r\n\r\ndata: [DONE]\n\n'
+
+
+NO_CHOICE = b'data: {"choices": [], "usage": {"total_tokens": 1}}\n\ndata: [DONE]\n\n'
 
 
 async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
@@ -27,11 +30,11 @@ async def parsed(*parts: bytes) -> list[dict[str, object]]:
 async def test_where_the_network_cuts_does_not_matter(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(WHOLE)]
 
-    assert await parsed(*(WHOLE[a:b] for a, b in pairwise(edges))) == [{"a": 1}, {"b": "ä"}]
+    assert await parsed(*(WHOLE[a:b] for a, b in pairwise(edges))) == [{"choices": [{}]}, {"b": "ä"}]
 
 
 async def test_the_last_line_needs_no_end() -> None:
-    assert await parsed(b'data: {"a": 1}\n\ndata: [DONE]') == [{"a": 1}]
+    assert await parsed(b'data: {"choices": [{}]}\n\ndata: [DONE]') == [{"choices": [{}]}]
 
 
 async def test_a_stream_ends_with_done_or_with_a_reason() -> None:
@@ -42,7 +45,18 @@ async def test_a_stream_ends_with_done_or_with_a_reason() -> None:
         await parsed(b'data: {"choices": [{"delta": {"content": "half an ans"}}]}\n\n')
 
 
-@pytest.mark.parametrize("body", [b'data: {"a": \n\n', b"data: 5\n\n", b"", b"<html>", orjson.dumps({"choices": []})])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"a": \n\n',
+        b"data: 5\n\n",
+        b"",
+        b"<html>",
+        b"data: [DONE]\n\n",
+        orjson.dumps({"choices": []}),
+        NO_CHOICE,
+    ],
+)
 async def test_what_is_no_stream_of_objects_is_an_error_worth_another_try(body: bytes) -> None:
     with pytest.raises(ModelError) as error:
         await parsed(body)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from shared.settings import Settings
 from tests.scripted_model import Gate, Say, ScriptedModel
-from worker.models.client import ModelClient
+from worker.models.client import ModelClient, Patience
 
 MANY = 300
+ONCE = Patience(1, timedelta(0))
 
 
 async def test_many_answers_are_awaited_at_once(model: ScriptedModel, tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ async def test_many_answers_are_awaited_at_once(model: ScriptedModel, tmp_path: 
     client = ModelClient(settings)
 
     async def ask() -> int:
-        async with aclosing(client.stream({"model": name, "messages": []})) as chunks:
+        async with aclosing(client.stream({"model": name, "messages": []}, ONCE)) as chunks:
             return len([chunk async for chunk in chunks])
 
     asking = [asyncio.create_task(ask()) for _ in range(MANY)]

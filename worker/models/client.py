@@ -4,8 +4,9 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,12 +15,11 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
 from shared.settings import OPENAI_URL, Settings
 from worker.models import sse
+from worker.models.deltas import says_something
 from worker.models.errors import ModelError, cut_off, from_openai
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS = 4
-FIRST_PAUSE = timedelta(milliseconds=500)
 LONGEST_PAUSE = timedelta(seconds=8)
 CONNECT_TIMEOUT_S = 5.0
 KEPT_ALIVE = 1000
@@ -27,6 +27,26 @@ MOST_CONNECTIONS = 100_000  # more than runs; None is no word for that: aiohttp 
 ANY = "*"
 NOTHING: Mapping[str, Any] = {}
 ANSWERED = httpx2.Request("POST", "http://answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a model is asked until it says its first word, and how long the pause before the second time is."""
+
+    attempts: int
+    first_pause: timedelta
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any], settings: Settings) -> Self:
+        """The run's own, where it has one, else the server's."""
+        own: Mapping[str, Any] = run["model_retry"] or {}
+        pause = timedelta(seconds=own["pause"]) if "pause" in own else settings.model_pause
+        return cls(own.get("attempts", settings.model_attempts), pause)
+
+    def pause(self, attempt: int) -> timedelta:
+        """Doubling each time, up to a quarter less, so that many runs don't come back at once."""
+        pause: timedelta = min(self.first_pause * 2 ** (attempt - 1), LONGEST_PAUSE)
+        return pause * (1 - random.random() / 4)  # noqa: S311 # jitter
 
 
 class ModelClient:
@@ -52,25 +72,26 @@ class ModelClient:
         """What the endpoint calls the model that a client asked for."""
         return self._aliases.get(model, self._aliases.get(ANY, model))
 
-    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    async def stream(self, request: Mapping[str, Any], patience: Patience) -> AsyncGenerator[dict[str, Any]]:
         """Yield the chunks of one answer. Closing the generator closes the connection, which stops the model.
 
-        Errors before the first chunk are tried again, with growing pauses or as long as the endpoint asks for; later
+        Errors before the first word are tried again, with growing pauses or as long as the endpoint asks for; later
         ones are final, because what was said can't be unsaid. Raises ModelError.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, patience.attempts + 1):
             heard = False
             try:
                 async with aclosing(self._once(request)) as chunks:
                     async for chunk in chunks:
-                        heard, request = True, NOTHING
+                        if not heard and says_something(chunk):
+                            heard, request = True, NOTHING
                         yield chunk
             except ModelError as error:
                 if heard or not error.retryable:
                     raise
-                if attempt == ATTEMPTS:
-                    raise ModelError(error.code, f"{error.message} Tried {ATTEMPTS} times.") from error
-                pause = error.retry_after if error.retry_after is not None else _pause(attempt)
+                if attempt == patience.attempts:
+                    raise ModelError(error.code, f"{error.message} Tried {attempt} times.") from error
+                pause = error.retry_after if error.retry_after is not None else patience.pause(attempt)
                 log.info("model.retry", attempt=attempt, pause_s=pause.total_seconds(), code=error.code)
                 await asyncio.sleep(pause.total_seconds())
             else:
@@ -106,9 +127,3 @@ class ModelClient:
 
 def _is_openai(base_url: str) -> bool:
     return urlsplit(base_url).hostname == urlsplit(OPENAI_URL).hostname
-
-
-def _pause(attempt: int) -> timedelta:
-    """Half a second, doubling, up to a quarter less, so that many runs don't come back at once."""
-    pause: timedelta = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-    return pause * (1 - random.random() / 4)  # noqa: S311 # jitter

@@ -10,6 +10,17 @@ from worker.models.text import storable
 USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
+def says_something(chunk: dict[str, Any]) -> bool:
+    """Is there a word in it, a call or an end? Chunks before that give a role, or nothing."""
+    return any(
+        choice.get("finish_reason") or _spoken(choice.get("delta") or {}) for choice in chunk.get("choices") or []
+    )
+
+
+def _spoken(delta: dict[str, Any]) -> bool:
+    return any(delta.get(part) for part in ("content", "refusal", "tool_calls"))
+
+
 @dataclass(slots=True)
 class Call:
     """One call of a function, as far as it has come."""

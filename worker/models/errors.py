@@ -14,6 +14,9 @@ log = structlog.get_logger(__name__)
 ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 """OpenAI's set for `last_error.code`."""
 
+AGAIN = "What it had said is kept; the run can be created again."
+
+TOO_LONG = "context_length_exceeded"
 LONGEST_HEADER_S = 86_400.0
 LONGEST_WAIT = timedelta(seconds=60)  # a Retry-After beyond it is not waited for
 
@@ -37,9 +40,13 @@ def from_openai(error: Exception) -> ModelError:
         case APIStatusError():
             return _refusal(error)
         case APITimeoutError() | TimeoutError():
-            return ModelError("server_error", "The model endpoint did not answer in time.", retryable=True)
+            message = "The model endpoint did not answer in time; a slow one needs a longer ASSISTANTD_MODEL_TIMEOUT."
+            return ModelError("server_error", message, retryable=True)
         case APIConnectionError():
-            return ModelError("server_error", "The model endpoint could not be reached.", retryable=True)
+            message = (
+                "The model endpoint could not be reached: is ASSISTANTD_MODEL_BASE_URL right, and the endpoint up?"
+            )
+            return ModelError("server_error", message, retryable=True)
         case APIResponseValidationError():
             return ModelError("server_error", "The model endpoint's answer could not be understood.")
         case _:
@@ -48,7 +55,8 @@ def from_openai(error: Exception) -> ModelError:
 
 def cut_off(error: Exception) -> ModelError:
     """The connection broke while the answer was on its way."""
-    return ModelError("server_error", f"The model's answer was cut off ({type(error).__name__}).", retryable=True)
+    cause = type(error).__name__
+    return ModelError("server_error", f"The model's answer was cut off ({cause}). {AGAIN}", retryable=True)
 
 
 def reported(problem: object) -> ModelError:
@@ -62,10 +70,14 @@ def _refusal(error: APIStatusError) -> ModelError:
     match error.status_code:
         case 401 | 403:  # its sentence may quote the key, and is for the server's owner alone
             log.error("model.refused_key", status=error.status_code, code=error.code)
-            message = f"The model endpoint refused the server's key (status {error.status_code})."
+            message = (
+                f"The model endpoint refused the server's key (status {error.status_code}): ASSISTANTD_MODEL_API_KEY."
+            )
             return ModelError("server_error", message)
         case 404:
-            return ModelError("server_error", f"The model endpoint doesn't know the model or path (status 404): {said}")
+            hint = "GET /v1/models lists those that it knows; ASSISTANTD_MODEL_ALIASES maps names."
+            message = f"The model endpoint doesn't know the model or path (status 404): {said} {hint}"
+            return ModelError("server_error", message)
         case 429 if error.code == "insufficient_quota":
             return ModelError("rate_limit_exceeded", f"The model endpoint's quota is used up: {said}")
         case 429:
@@ -77,7 +89,9 @@ def _refusal(error: APIStatusError) -> ModelError:
         case status if status >= 500:  # noqa: PLR2004
             return _again_later(error, "server_error", f"The model endpoint failed with status {status}: {said}")
         case status:
-            return ModelError("invalid_prompt", f"The model endpoint refused the request (status {status}): {said}")
+            hint = " ASSISTANTD_CONTEXT_TOKENS says how much it may be sent." if error.code == TOO_LONG else ""
+            message = f"The model endpoint refused the request (status {status}): {said}{hint}"
+            return ModelError("invalid_prompt", message)
 
 
 def _again_later(error: APIStatusError, code: ErrorCode, message: str) -> ModelError:

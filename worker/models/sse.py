@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from worker.models.errors import ModelError, reported
+from worker.models.errors import AGAIN, ModelError, reported
 
 _DONE = b"data: [DONE]"
 
@@ -13,9 +13,9 @@ _DONE = b"data: [DONE]"
 async def chunks(stream: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The JSON objects of a stream. It is read to its end, beyond `[DONE]`, so that the connection can be used again.
 
-    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, for a stream that holds
-    nothing (an endpoint that can't stream answers with a plain object, which has no such lines), and for one that ends
-    without saying so: proxies cut answers off like that.
+    Raises ModelError for what is no JSON, for an error that the endpoint reports in the stream, for a stream without
+    any choice (an endpoint that can't stream answers with a plain object, which has no such lines), and for one that
+    ends without saying so: proxies cut answers off like that.
     """
     rest, empty, ended = b"", True, False
     async for piece in _and_a_last_newline(stream):
@@ -23,13 +23,14 @@ async def chunks(stream: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:
         for line in lines:
             ended = ended or line.startswith(_DONE)
             if (chunk := _parse(line)) is not None:
-                empty = False
+                empty = empty and not chunk.get("choices")
                 ended = ended or _finishes(chunk)
                 yield chunk
     if empty:
         raise ModelError("server_error", "The model endpoint's answer is empty, or not a stream.", retryable=True)
     if not ended:
-        raise ModelError("server_error", "The model's answer was cut off (it ended without saying so).", retryable=True)
+        message = f"The model's answer was cut off (it ended without saying so). {AGAIN}"
+        raise ModelError("server_error", message, retryable=True)
 
 
 async def _and_a_last_newline(stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

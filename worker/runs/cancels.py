@@ -4,11 +4,10 @@ import asyncio
 from datetime import timedelta
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.queue import CANCELS_CHANNEL
-from shared.redis import connect, published
+from shared.redis import AWAY, connect, published
 from worker.deps import Deps
 from worker.runs.live import Stop
 from worker.sweep import ring_again
@@ -27,7 +26,7 @@ async def hear_for_ever(deps: Deps) -> None:
     while True:
         try:
             await _hear(deps)
-        except (RedisError, OSError) as error:
+        except AWAY as error:
             log.warning("cancels.disconnected", error=type(error).__name__)
         await asyncio.sleep(RECONNECT_AFTER_S)
 

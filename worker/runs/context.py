@@ -5,29 +5,36 @@ from typing import Any
 
 Chat = dict[str, Any]
 
+Unit = list[Chat]
+"""Messages that are told together or not at all: one, or an exchange of calls and outputs."""
 
-def chat(
-    instructions: str,
+
+def chat(instructions: str, units: Sequence[Unit]) -> list[Chat]:
+    """The conversation as chat completions take it."""
+    system = [{"role": "system", "content": instructions}] if instructions else []
+    return [*system, *(message for unit in units for message in unit)]
+
+
+def units(
     items: Sequence[Mapping[str, Any]],
     images: Mapping[str, str],
     *,
     last_messages: int | None = None,
     run_id: str | None = None,
-) -> list[Chat]:
-    """The conversation as chat completions take it: instructions, then `items`, oldest first.
+) -> list[Unit]:
+    """What can be told of a thread, oldest first.
 
     `items` are messages and finished tool calls of the thread, as the claim returns them; `images` are data: URLs by
     file id. With `last_messages` only so many messages are told, and what came after the first of them; what the run
     itself said since it began doesn't count.
     """
-    told = _cut(items, last_messages, run_id)
-    messages = [{"role": "system", "content": instructions}] if instructions else []
-    for item in told:
+    told: list[Unit] = []
+    for item in _cut(items, last_messages, run_id):
         if item["type"] == "message":
-            messages.append(_message(item, images))
-        else:
-            messages += _exchange(item, messages)
-    return messages
+            told.append([_message(item, images)])
+        elif exchange := _exchange(item, told):
+            told.append(exchange)
+    return told
 
 
 def image_files(items: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -77,14 +84,14 @@ def _part(part: Mapping[str, Any], images: Mapping[str, str]) -> Chat:
             return {"type": "image_url", "image_url": {"url": url, "detail": file.get("detail", "auto")}}
 
 
-def _exchange(item: Mapping[str, Any], before: list[Chat]) -> list[Chat]:
+def _exchange(item: Mapping[str, Any], before: list[Unit]) -> Unit:
     """A tool step: the calls, as one assistant message (together with what it said just before), then the outputs."""
     calls = [call for call in item["details"]["tool_calls"] if call["type"] == "function"]
     if not calls:
         return []
     said = None
-    if before and before[-1]["role"] == "assistant" and "tool_calls" not in before[-1]:
-        said = before.pop()["content"]
+    if before and before[-1][0]["role"] == "assistant" and "tool_calls" not in before[-1][0]:
+        said = before.pop()[0]["content"]
     asked = [
         {
             "id": call["id"],

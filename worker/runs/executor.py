@@ -12,11 +12,12 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import KEEP_AFTER_EXPIRY
+from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.runs import commands, statements, transitions
 from shared.runs.statements import NEXT_OF_PROJECT
@@ -24,14 +25,15 @@ from shared.runs.status import RunStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.runs import run_object
 from worker.deps import Deps
+from worker.models.client import Patience
 from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
-from worker.runs import context, images, turn, write
-from worker.runs.claim import claim, claim_fairly
+from worker.runs import turn, write
+from worker.runs.claim import claim, is_usable
 from worker.runs.clock import RunClock
 from worker.runs.live import Held, Stop
 from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
-from worker.runs.request import request
+from worker.runs.question import question
 from worker.runs.turn import Ending, Turn
 
 log = structlog.get_logger(__name__)
@@ -46,7 +48,7 @@ async def execute(run_id: str, deps: Deps) -> None:
     slot goes to whose turn it is.
     """
     sent = time.monotonic()
-    claimed, leaving = await _finish(_claim(run_id, deps))
+    claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
         return
     crossing("run.claimed")
@@ -54,7 +56,8 @@ async def execute(run_id: str, deps: Deps) -> None:
     structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
     with deps.live.holding(run_id, claimed["term"], sent) as held:
         attempt = Attempt(deps, claimed, held)
-        move, ending = (transitions.release(), turn.CANCELLED) if leaving else await _conclude(attempt)
+        go_on = not leaving and is_usable(claimed, deps)
+        move, ending = await _conclude(attempt) if go_on else (transitions.release(), turn.CANCELLED)
         await _finish(attempt.settle(move, ending))
 
 
@@ -84,8 +87,7 @@ class Attempt:
         self.clock = RunClock(claimed["claimed_at"])
         self.position: int = claimed["steps"]
         self.turn: Turn | None = None
-        keep = deps.settings.run_expires_after + KEEP_AFTER_EXPIRY
-        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keep)
+        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
 
     @property
     def time_left(self) -> timedelta:
@@ -151,13 +153,6 @@ class Attempt:
         return await write.certain(self.deps.database, statement, move.to, self.held)
 
 
-async def _claim(run_id: str, deps: Deps) -> Row | None:
-    lease, at_once = deps.settings.lease_duration, deps.settings.project_concurrency
-    if deps.live.backlog or at_once is not None:
-        return await claim_fairly(deps.database, deps.owner, lease, at_once)
-    return await claim(deps.database, deps.owner, lease, run_id)
-
-
 async def _make_room(deps: Deps, run: Row) -> None:
     """A run has ended: ring for those that could not begin because of it."""
     if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
@@ -176,9 +171,12 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     except TimeoutError:
         return transitions.expire(attempt.usage), turn.EXPIRED
     except ModelError as error:
-        return _failure(attempt, error.code, error.message)
+        return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)
+    except (OperationalError, InterfaceError, PoolTimeout) as error:  # Postgres is away: the settlement waits for it
+        log.warning("run.database_away", error=type(error).__name__)
+        return transitions.release(), turn.CANCELLED
     except Exception:
         log.exception("run.crashed")
         message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."
@@ -196,6 +194,11 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
 
 def _failure(attempt: Attempt, code: str, message: str) -> tuple[Transition, Ending]:
     return transitions.fail(attempt.usage, code, message), turn.failed({"code": code, "message": message})
+
+
+def _before(run: Row) -> str:
+    """What a failure says of earlier attempts."""
+    return f" It was attempt {run['attempts'] + 1}: workers were lost before." if run["attempts"] else ""
 
 
 def _stopped(attempt: Attempt) -> tuple[Transition, Ending]:
@@ -225,7 +228,12 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
     run, this = attempt.run, attempt.begin_turn()
     answer = this.answer
-    async with aclosing(attempt.deps.model.stream(await _question(attempt))) as chunks:
+    patience = Patience.of(run, attempt.deps.settings)
+    asked = await question(attempt.deps, run, attempt.usage)
+    if asked is None:
+        return Truncated("max_prompt_tokens")
+    async with aclosing(attempt.deps.model.stream(asked, patience)) as chunks:
+        del asked  # the model may speak for minutes, and a context be megabytes
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)
@@ -240,22 +248,6 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     return Finished()
 
 
-async def _question(attempt: Attempt) -> dict[str, Any]:
-    """What the model is asked. Nothing here is kept: a context may be megabytes, and the answer takes minutes."""
-    run, model = attempt.run, attempt.deps.model
-    items = run.pop("context") or []
-    pictures = await images.load(attempt.deps, run["project_id"], context.image_files(items))
-    last_messages = run["truncation_strategy"]["last_messages"]
-    return request(
-        run,
-        model.upstream_name(run["model"]),
-        context.chat(run["instructions"], items, pictures, last_messages=last_messages, run_id=run["id"]),
-        counts_as=model.counts_as,
-        budget=_left(run["max_completion_tokens"], attempt.usage["completion_tokens"]),
-        called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
-    )
-
-
 def _exhausted(attempt: Attempt) -> Truncated | None:
     """Have earlier turns used up one of the run's budgets? They count over all turns."""
     run, used = attempt.run, attempt.usage
@@ -264,7 +256,3 @@ def _exhausted(attempt: Attempt) -> Truncated | None:
     if run["max_prompt_tokens"] is not None and used["prompt_tokens"] >= run["max_prompt_tokens"]:
         return Truncated("max_prompt_tokens")
     return None
-
-
-def _left(limit: int | None, used: int) -> int | None:
-    return None if limit is None else limit - used

@@ -4,11 +4,13 @@ import asyncio
 import time
 
 import structlog
+from sqlalchemy import TextClause
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.runs.statements import RENEW
+from shared.vector_stores import statements as files
 from worker.deps import Deps
-from worker.runs.live import Stop
+from worker.runs.live import Live, Stop
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +28,13 @@ async def beat_for_ever(deps: Deps) -> None:
 
 
 async def beat(deps: Deps) -> None:
-    """Renew once. Runs that are not renewed have passed on."""
-    held = deps.live.all()
+    """Renew once. What is not renewed has passed on."""
+    await _renew(deps, deps.live, RENEW)
+    await _renew(deps, deps.ingesting, files.RENEW)
+
+
+async def _renew(deps: Deps, live: Live, statement: TextClause) -> None:
+    held = live.all()
     if not held:
         return
     sent = time.monotonic()
@@ -36,13 +43,14 @@ async def beat(deps: Deps) -> None:
         "ids": [one.run_id for one in held],
         "terms": [one.term for one in held],
     }
-    renewed = {row["id"]: row["cancel_requested"] for row in await deps.vital.all(RENEW, params)}
+    found = {row["id"]: row for row in await deps.vital.all(statement, params)}
     for one in held:
-        if deps.live.get(one.run_id) is not one:  # it left while the statement was on its way
+        if live.get(one.run_id) is not one:  # it left while the statement was on its way
             continue
-        if one.run_id not in renewed:
+        row = found.get(one.run_id)
+        if row is None:
             one.stop(Stop.LEASE_LOST)
-        elif renewed[one.run_id]:
+        elif row["cancel_requested"]:
             one.stop(Stop.CANCEL_REQUESTED)
-        else:
-            deps.live.renewed(one, sent)
+        elif row["renewed"]:
+            live.renewed(one, sent)

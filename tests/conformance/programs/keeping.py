@@ -3,6 +3,7 @@
 # pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
 # written as users write, who check no types
 
+import hashlib
 import io
 import json
 import sys
@@ -96,6 +97,26 @@ facts["files"] = {
     "retrieved": client.files.retrieve(files[2].id).to_dict(mode="json"),
     "content": client.files.content(files[2].id).read().decode(),
     "nameless": [upload.filename, client.files.content(upload.id).text],
+}
+
+# A file that comes in parts.
+content = b"one two three four five"
+arrived = client.uploads.upload_file_chunked(
+    file=content,
+    filename="parts.txt",
+    bytes=len(content),
+    mime_type="text/plain",
+    purpose="assistants",
+    part_size=5,
+    md5=hashlib.md5(content).hexdigest(),
+)
+cancelled = client.uploads.cancel(
+    client.uploads.create(filename="no.txt", bytes=1, mime_type="text/plain", purpose="assistants").id
+)
+facts["uploads"] = {
+    "completed": [arrived.status, arrived.file.filename, arrived.file.bytes],
+    "content": client.files.content(arrived.file.id).text,
+    "cancelled": cancelled.status,
 }
 
 # Delete.

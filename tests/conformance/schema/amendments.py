@@ -3,6 +3,7 @@
 A new key in an answer of ours, or a new operation, has to be written down here before the referee lets it pass.
 """
 
+import copy
 from typing import Any
 
 from shared.ids import Kind, prefix
@@ -20,7 +21,10 @@ LISTS = (
     "ListModelsResponse",
     "ListRunStepsResponse",
     "ListRunsResponse",
+    "ListVectorStoreFilesResponse",
+    "ListVectorStoresResponse",
 )
+V1_LISTS = ("ListAssistantFilesResponse", "ListMessageFilesResponse")
 KINDS: dict[str, Kind] = {
     "AssistantObject": "asst",
     "ThreadObject": "thread",
@@ -29,7 +33,13 @@ KINDS: dict[str, Kind] = {
     "RunStepObject": "step",
     "RunToolCallObject": "call",
     "OpenAIFile": "file",
+    "Upload": "upload",
+    "UploadPart": "part",
+    "VectorStoreObject": "vs",
+    "VectorStoreFileObject": "file",
+    "VectorStoreFileBatchObject": "vsfb",
 }
+V1_KINDS: dict[str, Kind] = {"AssistantFileObject": "file", "MessageFileObject": "file"}
 
 
 def ref(name: str) -> Schema:
@@ -40,6 +50,11 @@ def ref(name: str) -> Schema:
 def or_null(schema: Schema) -> Schema:
     """That, or null."""
     return {"anyOf": [schema, NULL]}
+
+
+def identifier(kind: Kind) -> Schema:
+    """An id of that kind."""
+    return {"type": "string", "pattern": f"^{prefix(kind)}[0-9A-Za-z]+$"}
 
 
 FACTS_OF_A_RUN: Schema = {
@@ -63,6 +78,7 @@ BOTH: list[tuple[str, str, Schema]] = [
     ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
     ("RunObject", "reasoning_effort", ref("ReasoningEffort")),
     ("RunObject", "assistantd", FACTS_OF_A_RUN),  # where `?assistantd=true` asks for it
+    ("VectorStoreObject", "description", or_null(STRING)),  # in the description only in requests
     ("Error", "error", ref("Error")),  # of a stream: Python's SDKs look for the nested form
     ("ListModelsResponse", "has_more", {"type": "boolean"}),
     # corrections: the ids of an empty page are null, which is how the oldest clients know that it is the last
@@ -73,10 +89,12 @@ BOTH: list[tuple[str, str, Schema]] = [
     # `evals` may be asked for, so it is answered; a v1 client is told what there is
     ("OpenAIFile", "purpose", {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]}),
     # the description says `string`; the documentation, and every SDK's user, knows the prefixes
-    *((name, "id", {"type": "string", "pattern": f"^{prefix(kind)}[0-9A-Za-z]+$"}) for name, kind in KINDS.items()),
+    *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
 ]
 
 V1: list[tuple[str, str, Schema]] = [
+    *((name, key, or_null(STRING)) for name in V1_LISTS for key in ("first_id", "last_id")),
+    *((name, "id", identifier(kind)) for name, kind in V1_KINDS.items()),
     # v1 has no word for a run that was cut off: it is shown as what it is, and `failed` would be a lie
     (
         "RunObject",
@@ -118,3 +136,23 @@ def apply(document: Schema, dialect: Dialect) -> None:
     schemas = document["components"]["schemas"]
     for name, key, schema in [*BOTH, *(V1 if dialect == "v1" else [])]:
         schemas[name]["properties"][key] = schema
+    schemas["ListThreadsResponse"] = _page_of_threads(schemas)
+    answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
+    document["paths"]["/threads"]["get"] = {"responses": answer}
+    if dialect == "v1":
+        for name in V1_LISTS:
+            schemas[name]["required"].remove("items")  # no such key is described: `data` is meant, and stands there too
+
+
+def _page_of_threads(schemas: Schema) -> Schema:
+    """What goes beyond the original: threads can be listed, each with its last activity."""
+    thread = copy.deepcopy(schemas["ThreadObject"])
+    thread["properties"]["assistantd"] = {
+        "type": "object",
+        "properties": {"last_activity_at": INTEGER},
+        "required": ["last_activity_at"],
+    }
+    thread["required"] = [*thread["required"], "assistantd"]
+    page = copy.deepcopy(schemas["ListMessagesResponse"])
+    page["properties"]["data"]["items"] = thread
+    return page

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DONE = "[DONE]"
 API = "/v1/"
+UPLOADED = re.compile(r"/v1/files/[^/]+/content")  # what clients uploaded follows no schema of ours
 EVENT_ID = re.compile(r"\d+-\d+")
 CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)  # the official client's own
 
@@ -50,7 +51,7 @@ class Recorder(httpx2.AsyncBaseTransport):
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             judge = contract(dialect)
             response.stream = _Tee(response.stream, lambda fields: self._event(judge, where, fields))
-        elif response.is_error or not request.url.path.endswith("/content"):
+        elif response.is_error or not UPLOADED.fullmatch(request.url.path):
             await response.aread()
             self._answer(contract(dialect), where, request, response)
         return response

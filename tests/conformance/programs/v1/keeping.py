@@ -48,6 +48,30 @@ facts["assistant"] = client.beta.assistants.update(
     ids[0], tools=[{"type": "retrieval"}, {"type": "code_interpreter"}], file_ids=[f.id for f in files]
 ).model_dump(exclude_unset=True)
 facts["emptied"] = client.beta.assistants.update(ids[0], file_ids=[]).file_ids
+
+# Files of an assistant, and those that came with a message.
+assistant_files = client.beta.assistants.files
+added = [assistant_files.create(ids[1], file_id=f.id) for f in files]
+facts["assistant files"] = {
+    "added": [f.model_dump(exclude_unset=True) for f in added],
+    "pages": pages(assistant_files.list, ids[1], limit=2, order="asc"),
+    "before": pages(assistant_files.list, ids[1], order="asc", before=files[1].id),
+    "retrieved": assistant_files.retrieve(files[1].id, assistant_id=ids[1]).model_dump(exclude_unset=True),
+    "deleted": assistant_files.delete(files[0].id, assistant_id=ids[1]).model_dump(exclude_unset=True),
+    "gone": is_gone(lambda: assistant_files.retrieve(files[0].id, assistant_id=ids[1])),
+    "left": client.beta.assistants.retrieve(ids[1]).file_ids,
+}
+message_files = client.beta.threads.messages.files
+facts["message files"] = {
+    "pages": pages(message_files.list, attached.id, thread_id=thread.id),
+    "retrieved": message_files.retrieve(files[0].id, thread_id=thread.id, message_id=attached.id).model_dump(
+        exclude_unset=True
+    ),
+    "none": pages(message_files.list, messages[0].id, thread_id=thread.id),
+    "message": attached.id,
+}
+facts["made"] = [f.model_dump(exclude_unset=True) for f in files]
+
 facts["metadata"] = [
     client.beta.assistants.update(ids[0], metadata={"a": "1"}).metadata,
     client.beta.threads.update(thread.id, metadata={"b": "2"}).metadata,

@@ -1,0 +1,14 @@
+"""The SQL of assistants where one column is changed by what is in it."""
+
+from sqlalchemy import text
+
+_NAMED = "file_ids @> to_jsonb(CAST(:file_id AS text))"
+
+# Two that attach at once can't pass the limit together; attaching what is attached changes nothing.
+ATTACH_FILE = text(f"""
+UPDATE assistants SET file_ids = CASE WHEN {_NAMED} THEN file_ids ELSE file_ids || to_jsonb(CAST(:file_id AS text)) END
+WHERE id = :id AND project_id = :project_id AND ({_NAMED} OR jsonb_array_length(file_ids) < :most) RETURNING id""")
+
+DETACH_FILE = text(f"""
+UPDATE assistants SET file_ids = file_ids - CAST(:file_id AS text)
+WHERE id = :id AND project_id = :project_id AND {_NAMED} RETURNING id""")

@@ -1,0 +1,40 @@
+"""The SQL of files."""
+
+from sqlalchemy import text
+
+INSERT = text("""
+INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
+VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
+
+_WITHOUT = """jsonb_set(tool_resources, '{code_interpreter,file_ids}',
+  (tool_resources #> '{code_interpreter,file_ids}') - (SELECT array_agg(id) FROM gone))"""
+
+# Whoever is still to be told of a file forgets it with its row: assistants and threads. Messages and runs tell of what
+# was, and keep its id. Threads are found by the index threads_files, assistants are few.
+_GONE = f"""
+  from_assistants AS (
+    UPDATE assistants SET file_ids = file_ids - (SELECT array_agg(id) FROM gone),
+      tool_resources = coalesce({_WITHOUT}, tool_resources)
+    WHERE project_id IN (SELECT project_id FROM gone)
+    AND (file_ids ?| (SELECT array_agg(id) FROM gone)
+      OR tool_resources #> '{{code_interpreter,file_ids}}' ?| (SELECT array_agg(id) FROM gone))),
+  from_threads AS (
+    UPDATE threads SET tool_resources = {_WITHOUT}
+    WHERE tool_resources <> '{{}}'::jsonb
+    AND tool_resources #> '{{code_interpreter,file_ids}}' ?| (SELECT array_agg(id) FROM gone))
+SELECT id FROM gone"""
+
+DELETE = text(f"""
+WITH gone AS (DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id, project_id), {_GONE}""")
+
+DELETE_EXPIRED = text(f"""
+WITH gone AS (
+  DELETE FROM files WHERE id IN (
+    SELECT id FROM files WHERE expires_at < now() LIMIT :at_most FOR UPDATE SKIP LOCKED) RETURNING id, project_id),
+{_GONE}""")
+
+FACTS = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND project_id = :project_id")
+
+MISSING = text("""
+SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
+LEFT JOIN files ON files.id = wanted.id AND project_id = :project_id WHERE files.id IS NULL LIMIT 1""")

@@ -1,0 +1,92 @@
+"""What can be done to vector stores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from shared import ids, table
+from shared.database import Executor, Row, to_json
+from shared.errors import InvalidRequest, NotFound, found
+from shared.table import Listing, Page
+from shared.vector_stores import counts, statements
+from shared.vector_stores.rows import VectorStore
+
+TRIES = 5  # of a statement that something else got in the way of; each further one is as unlikely as the first
+
+
+async def create(
+    db: Executor, project_id: str, columns: Mapping[str, Any], new_files: Sequence[Mapping[str, Any]]
+) -> Row:
+    """Insert a store with its first files, which wait to be read; `columns` are those of `wire.vector_stores`."""
+    params = {
+        "description": None,
+        "days": None,
+        "name": None,
+        **columns,
+        "id": ids.new("vs"),
+        "project_id": project_id,
+        "metadata": to_json(columns.get("metadata") or {}),
+        "files": to_json(new_files),
+        "batch_id": None,
+    }
+    row = (await persistently(db, statements.CREATE, params))[0]
+    return await counts.of_store(db, row)
+
+
+async def get(db: Executor, project_id: str, store_id: str) -> Row:
+    """The store, with the counts of its files. Raises NotFound."""
+    return await counts.of_store(db, await _plain(db, project_id, store_id))
+
+
+async def page(db: Executor, project_id: str, which: Page) -> Listing:
+    """One page of the project's stores, with counts."""
+    plain = await table.page(db, VectorStore, {"project_id": project_id}, which)
+    return Listing(await counts.of_stores(db, project_id, plain.rows), plain.has_more)
+
+
+async def modify(db: Executor, project_id: str, store_id: str, columns: Mapping[str, Any]) -> Row:
+    """Change the store. Raises NotFound, or InvalidRequest for another expiry of one that has expired."""
+    values = {name: value for name, value in columns.items() if name != "days"}
+    if "days" in columns:
+        if (await _plain(db, project_id, store_id))["expired_at"] is not None:
+            raise InvalidRequest(f"Vector store {store_id} has expired.", param="expires_after")
+        values |= {"expires_after_days": columns["days"], "expires_at": statements.expiry(columns["days"])}
+    row = await table.modify(db, VectorStore, {"id": store_id, "project_id": project_id}, values)
+    return await counts.of_store(db, found(row, "vector store", store_id))
+
+
+async def delete(db: Executor, project_id: str, store_id: str) -> None:
+    """Delete the store with all that is in it; the files themselves stay. Raises NotFound."""
+    if not await table.remove(db, VectorStore, {"id": store_id, "project_id": project_id}):
+        raise NotFound("vector store", store_id)
+
+
+async def require(db: Executor, project_id: str, store_ids: Sequence[str]) -> None:
+    """Make sure that the project has all of these stores. Raises NotFound."""
+    if not store_ids:
+        return
+    missing = await db.one(statements.MISSING, {"ids": list(store_ids), "project_id": project_id})
+    if missing is not None:
+        raise NotFound("vector store", missing["id"])
+
+
+async def require_live(db: Executor, project_id: str, store_id: str) -> None:
+    """Make sure that the store is there and can be used. Raises NotFound, or InvalidRequest if it has expired."""
+    if (await _plain(db, project_id, store_id))["expired_at"] is not None:
+        raise InvalidRequest(f"Vector store {store_id} has expired.", code="vector_store_expired")
+
+
+async def persistently(db: Executor, statement: Any, params: Mapping[str, Any]) -> Sequence[Row]:
+    """Execute a statement again whose references were broken while it ran: the next one sees what broke them."""
+    for _ in range(TRIES - 1):
+        try:
+            return await db.all(statement, params)
+        except IntegrityError:
+            continue
+    return await db.all(statement, params)
+
+
+async def _plain(db: Executor, project_id: str, store_id: str) -> Row:
+    row = await table.get(db, VectorStore, {"id": store_id, "project_id": project_id})
+    return found(row, "vector store", store_id)

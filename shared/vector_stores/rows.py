@@ -1,0 +1,157 @@
+"""Vector stores, the files in them, and what these consist of."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, ForeignKey, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlmodel import Field, SQLModel
+
+from shared import columns
+from shared.columns import Instant, Json
+from shared.vector_stores.status import HELD, WAITS_FOR_WORKER, FileStatus
+
+STATUSES = ", ".join(f"'{status}'" for status in FileStatus)
+
+
+def _counter() -> Any:
+    return Field(sa_column=Column(Integer, nullable=False, server_default=text("0")))
+
+
+def _number() -> Any:
+    return Field(sa_column=Column(Integer, nullable=False))
+
+
+def _bytes() -> Any:
+    return Field(sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+
+
+class VectorStore(SQLModel, table=True):
+    """A collection of files to search in. `expires_at` follows from `last_active_at` and `expires_after_days`; an
+    expired store (`expired_at`) has lost its chunks, keeps the names of its files, and never comes back.
+    """
+
+    __tablename__ = "vector_stores"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    project_id: str = columns.reference("projects.id")
+    created_at: Instant = columns.created_at()
+    name: str = columns.required_text("")
+    description: str | None = columns.optional_text()
+    expires_after_days: int | None = Field(default=None, sa_column=Column(Integer))
+    last_active_at: Instant = columns.created_at()
+    expires_at: Instant | None = columns.instant()
+    expired_at: Instant | None = columns.instant()
+    meta: Json = columns.metadata()
+
+    __table_args__ = (
+        Index("vector_stores_listed", "project_id", "created_at", "id"),
+        Index("vector_stores_expiring", "expires_at", postgresql_where=text("expired_at IS NULL")),
+        CheckConstraint("(expires_at IS NULL) = (expires_after_days IS NULL)", name="vector_stores_expiry"),
+    )
+
+
+class FileBatch(SQLModel, table=True):
+    """Files that were put into a store together. Its status and counts are those of its files that are in the store;
+    one that is put in again leaves it.
+    """
+
+    __tablename__ = "vector_store_batches"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    project_id: str = columns.project()
+    vector_store_id: str = columns.reference("vector_stores.id")
+    created_at: Instant = columns.created_at()
+    cancelled_at: Instant | None = columns.instant()
+
+    __table_args__ = (Index("vector_store_batches_of_store", "vector_store_id"),)
+
+
+class StoreFile(SQLModel, table=True):
+    """A file in a store, under the file's own id: it goes when the file goes.
+
+    `ingestion` names the work of reading it, and is another one each time that the file is put into the store. `term`
+    counts the hands that this work has passed through, `attempts` the workers that died over it.
+    """
+
+    __tablename__ = "vector_store_files"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    vector_store_id: str = Field(
+        sa_column=Column(Text, ForeignKey("vector_stores.id", ondelete="CASCADE"), primary_key=True)
+    )
+    id: str = Field(sa_column=Column(Text(collation="C"), ForeignKey("files.id", ondelete="CASCADE"), primary_key=True))
+    project_id: str = columns.project()
+    ingestion: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    batch_id: str | None = Field(
+        default=None, sa_column=Column(Text, ForeignKey("vector_store_batches.id", ondelete="CASCADE"))
+    )
+    created_at: Instant = columns.created_at()
+    attributes: Json = columns.json(default="{}")
+    max_chunk_size_tokens: int = _number()
+    chunk_overlap_tokens: int = _number()
+
+    status: str = columns.required_text(FileStatus.IN_PROGRESS)
+    reason: str = columns.required_text("added")
+    term: int = _counter()
+    attempts: int = _counter()
+    lease_owner: str | None = columns.optional_text()
+    lease_expires_at: Instant | None = columns.instant()
+    finished_at: Instant | None = columns.instant()
+    last_error: Json | None = columns.optional_json()
+    usage_bytes: int = _bytes()
+
+    __table_args__ = (
+        Index("vector_store_files_listed", "vector_store_id", "created_at", "id"),
+        Index("vector_store_files_counted", "vector_store_id", "status", "usage_bytes"),
+        Index("vector_store_files_of_batch", "batch_id", "status", "usage_bytes"),
+        Index("vector_store_files_of_file", "id"),
+        Index("vector_store_files_waiting", "project_id", "created_at", "id", postgresql_where=text(WAITS_FOR_WORKER)),
+        Index("vector_store_files_held", "project_id", postgresql_where=text(HELD)),
+        Index("vector_store_files_leased", "lease_expires_at", postgresql_where=text(HELD)),
+        CheckConstraint(f"status IN ({STATUSES})", name="vector_store_files_status"),
+        CheckConstraint("(finished_at IS NULL) = (status = 'in_progress')", name="vector_store_files_finished"),
+        CheckConstraint(
+            "(lease_owner IS NULL) = (lease_expires_at IS NULL) AND (lease_owner IS NULL OR status = 'in_progress')",
+            name="vector_store_files_lease",
+        ),
+        CheckConstraint("(last_error IS NOT NULL) = (status = 'failed')", name="vector_store_files_error"),
+    )
+
+
+class RemovedFile(SQLModel, table=True):
+    """Where a file stood in its store's list before it was taken out: clients page on from a file that they have just
+    removed, and its id says when it was uploaded, not when it was put in. Written by a trigger, because a file also
+    goes with its upload; kept for a day.
+    """
+
+    __tablename__ = "vector_store_files_removed"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    vector_store_id: str = Field(sa_column=Column(Text, primary_key=True))
+    id: str = Field(sa_column=Column(Text(collation="C"), primary_key=True))
+    project_id: str = columns.project()
+    created_at: Instant = columns.required_instant()
+    removed_at: Instant = columns.created_at()
+
+    __table_args__ = (Index("vector_store_files_removed_by_age", "removed_at"),)
+
+
+class Chunk(SQLModel, table=True):
+    """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `search` is
+    what full-text search looks at; `embedding` stays null until there is a model to make it.
+    """
+
+    __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    ingestion: str = Field(
+        sa_column=Column(Text, ForeignKey("vector_store_files.ingestion", ondelete="CASCADE"), primary_key=True)
+    )
+    position: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    project_id: str = columns.project()
+    vector_store_id: str = columns.required_text()
+    text: str = columns.required_text()
+    tokens: int = _number()
+    begins: int = _number()
+    ends: int = _number()
+    search: Any = Field(
+        sa_column=Column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), nullable=False)
+    )
+    embedding: Any = columns.halfvec()
+
+    __table_args__ = (
+        Index("chunks_of_store", "vector_store_id"),
+        Index("chunks_search", "search", postgresql_using="gin"),
+    )

@@ -1,0 +1,27 @@
+"""How many files one process reads at once."""
+
+SLOTS = 2
+"""A file is held in memory several times over while it is read, and two keep a core busy."""
+
+
+class Slots:
+    """Counts what is under way; closed when the process begins to leave."""
+
+    def __init__(self, number: int = SLOTS) -> None:
+        self._free = number
+        self.closed = False
+
+    def take(self) -> bool:
+        """Take a slot, if one is free."""
+        if self.closed or not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def give_back(self) -> None:
+        """A slot is free again."""
+        self._free += 1
+
+    def close(self) -> None:
+        """Nothing new begins."""
+        self.closed = True
