@@ -73,6 +73,18 @@ def _page(
 ThePage = Annotated[Page, Depends(_page)]
 
 
+def _included(
+    included: Annotated[
+        list[Literal["step_details.tool_calls[*].file_search.results[*].content"]] | None, Query(alias="include[]")
+    ] = None,
+) -> frozenset[str]:
+    return frozenset(included or [])
+
+
+INCLUDED = Depends(_included)
+"""What is to be shown beyond the usual: the texts that file_search found. Steps have none as long as none searches."""
+
+
 def reply(body: Any, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer, serialised once."""
     return Response(orjson.dumps(body), headers=headers, media_type="application/json")

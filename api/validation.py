@@ -33,6 +33,9 @@ _EXPECTED = {
     "value_error": "a file",  # FastAPI's own; nothing of ours raises it
 }
 
+# Of a string or an array: the branch for strings, by what the array is of.
+_ALTERNATIVES = {"word": "one of a string or array of objects", "phrase": "one of a string or array of strings"}
+
 _CODES = {
     "too_long": "array_above_max_length",
     "too_short": "empty_array",
@@ -53,15 +56,17 @@ def describe(error: RequestValidationError) -> Problem:
         return Problem(f"We could not parse the JSON body of your request: {reason}.", None, None)
     if unknown := first.get("ctx", {}).get("unknown"):
         where.append(unknown)
+    if place == "query":
+        del where[1:]  # `name[]` is the name of each value in a list
     if place == "body" and not where:
         ours = first["type"] in {"invalid_value", "string_above_max_length"}
         message = first["msg"] if ours else "The body of your request has to be a JSON object."
         return Problem(message, None, first["type"] if ours else None)
-    return _problem(first, _spell(where, body), word=where[-1:] == ["word"])
+    return _problem(first, _spell(where, body), _ALTERNATIVES.get(str(where[-1]) if where else ""))
 
 
-def _problem(finding: Mapping[str, Any], param: str, *, word: bool) -> Problem:
-    """`word` tells that a string was one of two things that would have done: the other is an array (of parts)."""
+def _problem(finding: Mapping[str, Any], param: str, alternatives: str | None) -> Problem:
+    """`alternatives` are the two things that would have done, where a string was one of them."""
     kind, context, value = finding["type"], finding.get("ctx", {}), finding.get("input")
     match kind:
         case "missing" | "union_tag_not_found" if kind == "missing" or isinstance(value, Mapping):
@@ -85,14 +90,14 @@ def _problem(finding: Mapping[str, Any], param: str, *, word: bool) -> Problem:
             sentence = f"string does not match pattern. Expected a string that matches the pattern '{pattern}'."
             return Problem(f"Invalid '{param}': {sentence}", param, "invalid_value")
         case _ if kind in _EXPECTED:
-            expected = "one of a string or array of objects" if word and kind == "string_type" else _EXPECTED[kind]
+            expected = alternatives if alternatives and kind == "string_type" else _EXPECTED[kind]
             sentence = f"expected {expected}, but got {_name(value)} instead."
             return Problem(f"Invalid type for '{param}': {sentence}", param, "invalid_type")
         case _:
             return Problem(f"Invalid '{param}': {finding['msg']}", param, kind)
 
 
-_WORDS = frozenset({"[key]", "word", "object", "list"})  # of shared/wire/fields.py: branches, not fields
+_WORDS = frozenset({"[key]", "word", "phrase", "object", "list"})  # of shared/wire/fields.py: branches, not fields
 
 
 def _spell(where: Sequence[int | str], body: Any) -> str:

@@ -271,7 +271,8 @@ class ToolResources(Body):
 
     def plain(self) -> dict[str, Any]:
         """As it is kept: the stores' ids alone."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude={"file_search": {"vector_stores"}})
+        made = {"file_search": {"vector_stores"}}
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=made)
 
 
 class JsonSchema(Body):

@@ -13,7 +13,19 @@ from tests.api.malformed.request import Malformed
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import Project, System
 
-TABLES = ("assistants", "threads", "messages", "runs", "run_steps", "files")
+TABLES = (
+    "assistants",
+    "threads",
+    "messages",
+    "runs",
+    "run_steps",
+    "files",
+    "uploads",
+    "upload_parts",
+    "vector_stores",
+    "vector_store_files",
+    "vector_store_batches",
+)
 FINGERPRINT = " UNION ALL ".join(
     f"SELECT md5(string_agg(row::text, '' ORDER BY id)) FROM {table} AS row WHERE project_id = %s" for table in TABLES
 )
@@ -52,6 +64,14 @@ async def stage(system: System, model: ScriptedModel) -> AsyncIterator[Stage]:
         (message,) = (await beta.threads.messages.list(run.thread_id)).data
         (step,) = (await beta.threads.runs.steps.list(run.id, thread_id=run.thread_id)).data
         assert waiting.required_action is not None
+        upload = await project.client.uploads.create(
+            filename="b.txt", bytes=1, mime_type="text/plain", purpose="assistants"
+        )
+        part = await project.client.uploads.parts.create(upload.id, data=b"b")
+        store = await project.client.vector_stores.create()
+        batch = await project.client.vector_stores.file_batches.create_and_poll(
+            store.id, file_ids=[file.id], poll_interval_ms=20
+        )
         names = {
             "assistant": assistant.id,
             "file": file.id,
@@ -61,6 +81,10 @@ async def stage(system: System, model: ScriptedModel) -> AsyncIterator[Stage]:
             "step": step.id,
             "waiting_thread": waiting.thread_id,
             "waiting": waiting.id,
+            "upload": upload.id,
+            "part": part.id,
+            "store": store.id,
+            "batch": batch.id,
             "call": waiting.required_action.submit_tool_outputs.tool_calls[0].id,
         }
         ((project_id,),) = system.query("SELECT project_id FROM threads WHERE id = %s", run.thread_id)

@@ -9,6 +9,7 @@ from tests.api.malformed.refusals import (
     expected,
     missing,
     no_cursor,
+    no_filter,
     no_json,
     no_method,
     no_url,
@@ -68,7 +69,20 @@ MIXED_UP: list[Malformed] = [
     bare("GET", "/files/asst_x/content", wrong_id("file_id", "asst_x", "file")),
 ]
 
-LISTS = ("/assistants", "/threads/{thread}/messages", "/threads/{thread}/runs", "/threads/{thread}/runs/{run}/steps")
+INCLUDED = "step_details.tool_calls[*].file_search.results[*].content"
+LISTS = (
+    "/assistants",
+    "/threads",
+    "/threads/{thread}/messages",
+    "/threads/{thread}/runs",
+    "/threads/{thread}/runs/{run}/steps",
+    "/vector_stores",
+    "/vector_stores/{store}/files",
+    "/vector_stores/{store}/file_batches/{batch}/files",
+)
+HERE = {"assistant_id": "{assistant}"}
+FILTERED = ("/threads", "/threads/{thread}/messages", "/threads/{thread}/runs")
+STEPS = ("/threads/{thread}/runs/{run}/steps", "/threads/{thread}/runs/{run}/steps/{step}")
 PAGES: list[Malformed] = [
     *(bare("GET", f"{path}?limit=0", below("limit", "integer", 1, "0")) for path in (*LISTS, "/files")),
     *(bare("GET", f"{path}?limit=-1", below("limit", "integer", 1, "-1")) for path in LISTS),
@@ -86,7 +100,31 @@ PAGES: list[Malformed] = [
     *(bare("GET", f"{path}?colour=red", unknown("colour")) for path in (*LISTS, "/files", "/models")),
     bare("GET", "/threads/{thread}/messages?run_id=undefined", wrong_id("run_id", "undefined", "run")),
     bare("GET", "/threads/{thread}/runs/{run}?assistantd=perhaps", expected("assistantd", "a boolean", "a string")),
-    post("/threads/{thread}/runs?include[]=x", {"assistant_id": "{assistant}"}, unknown("include[]")),
+    *(bare("GET", f"{path}?metadata=b", no_filter("metadata")) for path in FILTERED),
+    *(bare("GET", f"{path}?metadata.a=b", no_filter("metadata.a")) for path in FILTERED),
+    bare("GET", "/threads?metadata[a=b", no_filter("metadata[a")),
+    *(
+        bare("GET", f"{path}?metadata[a]=b", unknown("metadata[a]"))
+        for path in (
+            "/assistants",
+            "/files",
+            "/threads/{thread}",
+            "/threads/{thread}/runs/{run}/steps",
+            "/vector_stores",
+        )
+    ),
+    bare("GET", "/threads?order_by=length", unsupported("order_by", "length", "created_at", "last_activity")),
+    bare("GET", "/threads/{thread}/runs?order_by=created_at", unknown("order_by")),
+    post("/threads/{thread}/runs?include[]=x", HERE, unsupported("include[]", "x", INCLUDED)),
+    post(f"/threads/{{thread}}/runs?include={INCLUDED}", HERE, unknown("include")),
+    post(f"/threads/runs?include[]={INCLUDED}", HERE, unknown("include[]")),
+    *(bare("GET", f"{path}?include[]=x", unsupported("include[]", "x", INCLUDED)) for path in STEPS),
+    *(
+        bare("GET", f"{path}?include[]={INCLUDED}&include[]=x", unsupported("include[]", "x", INCLUDED))
+        for path in STEPS
+    ),
+    *(bare("GET", f"{path}?include={INCLUDED}", unknown("include")) for path in STEPS),
+    bare("GET", f"/threads/{{thread}}/runs/{{run}}?include[]={INCLUDED}", unknown("include[]")),
     Malformed(
         "GET",
         "/threads/{thread}/runs/{run}/events",

@@ -27,6 +27,11 @@ def unknown(param: str) -> Refusal:
     return Refusal(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
 
 
+def no_filter(param: str) -> Refusal:
+    """A filter of lists by metadata that is none."""
+    return Refusal(f"Unknown parameter: '{param}'. Filter by 'metadata[key]=value'.", param, "unknown_parameter")
+
+
 def expected(param: str, what: str, got: str) -> Refusal:
     return Refusal(f"Invalid type for '{param}': expected {what}, but got {got} instead.", param, "invalid_type")
 

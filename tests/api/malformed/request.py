@@ -39,12 +39,19 @@ def raw(path: str, content: bytes, refusal: Refusal, kind: str = "application/js
     return Malformed("POST", path, refusal, content, {"content-type": kind})
 
 
-def form(fields: Mapping[str, str], refusal: Refusal, filename: str | None = "a.txt") -> Malformed:
-    """An upload."""
-    files = None if filename is None else {"file": (filename, b"content")}
+def form(
+    fields: Mapping[str, str],
+    refusal: Refusal,
+    filename: str | None = "a.txt",
+    *,
+    path: str = "/files",
+    name: str = "file",
+) -> Malformed:
+    """An upload, in the form's field of that name."""
+    files = None if filename is None else {name: (filename, b"content")}
     kind = {"content-type": "multipart/form-data; boundary=boundary"}
     made = httpx2.Request("POST", "http://host/files", data=fields, files=files or {"nothing": b""}, headers=kind)
-    return Malformed("POST", "/files", refusal, made.read(), kind)
+    return Malformed("POST", path, refusal, made.read(), kind)
 
 
 def bare(method: str, path: str, refusal: Refusal) -> Malformed:

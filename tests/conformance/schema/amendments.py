@@ -57,19 +57,32 @@ def identifier(kind: Kind) -> Schema:
     return {"type": "string", "pattern": f"^{prefix(kind)}[0-9A-Za-z]+$"}
 
 
+ATTEMPT: Schema = {
+    "type": "object",
+    "properties": {
+        "worker": STRING,
+        "started_at": INTEGER,
+        "ended_at": or_null(INTEGER),
+        "reason": or_null(STRING),
+    },
+    "required": ["worker", "started_at", "ended_at", "reason"],
+}
+
 FACTS_OF_A_RUN: Schema = {
     "type": "object",
     "properties": {
         "reason": or_null(STRING),
         "waiting_for_thread": {"type": "boolean"},
-        "attempts": INTEGER,
+        "attempts": {"type": "array", "items": ATTEMPT},
+        "workers_lost": INTEGER,
+        "max_attempts": INTEGER,
         "term": INTEGER,
         "worker": or_null(STRING),
         "lease_expires_at": or_null(INTEGER),
         "cancel_requested_at": or_null(INTEGER),
         "history": {"type": "array", "items": {"type": "object"}},
     },
-    "required": ["reason", "attempts", "term", "worker", "history"],
+    "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history"],
 }
 
 # Schema, key in its properties, and what it is to be there.
