@@ -16,6 +16,7 @@ FUNCTION: Any = {
     "type": "function",
     "function": {"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}},
 }
+INCLUDED: Any = ["step_details.tool_calls[*].file_search.results[*].content"]
 EVENTS_OF_A_MESSAGE = {
     ("thread.message.created", "thread.message"),
     ("thread.message.in_progress", "thread.message"),
@@ -190,6 +191,10 @@ async def test_runs_that_complete(client: AsyncOpenAI, model: ScriptedModel, rec
     runs = client.beta.threads.runs
     steps = (await runs.steps.list(run.id, thread_id=run.thread_id)).data
     await runs.steps.retrieve(steps[0].id, run_id=run.id, thread_id=run.thread_id)
+    assert (await runs.steps.list(run.id, thread_id=run.thread_id, include=INCLUDED)).data == steps
+    assert (await runs.steps.retrieve(steps[0].id, run_id=run.id, thread_id=run.thread_id, include=INCLUDED)) == steps[
+        0
+    ]
     await runs.update(run.id, thread_id=run.thread_id, metadata={"c": "d"})
     await runs.list(run.thread_id)
 
@@ -220,6 +225,16 @@ async def test_runs_that_end_otherwise(
 
     assert ended.status == status
     assert ("thread.run", status) in recorder.seen
+
+
+async def test_runs_that_are_to_show_what_was_found(client: AsyncOpenAI, model: ScriptedModel) -> None:
+    """There is nothing to show as long as no step searches; the parameter is known."""
+    assistant = await client.beta.assistants.create(model=model.script(Say("Hello.")))
+    thread = await client.beta.threads.create()
+
+    run = await client.beta.threads.runs.create(thread.id, assistant_id=assistant.id, include=INCLUDED)
+
+    assert (await finish(client, run)).status == "completed"
 
 
 async def test_runs_that_are_cancelled(client: AsyncOpenAI, model: ScriptedModel, recorder: Recorder) -> None:

@@ -7,6 +7,7 @@ import copy
 from typing import Any
 
 from shared.ids import Kind, prefix
+from shared.wire import limits
 from shared.wire.fields import Dialect
 
 Schema = dict[str, Any]
@@ -149,6 +150,8 @@ def apply(document: Schema, dialect: Dialect) -> None:
     schemas = document["components"]["schemas"]
     for name, key, schema in [*BOTH, *(V1 if dialect == "v1" else [])]:
         schemas[name]["properties"][key] = schema
+    # a run that names no tools has those of its assistant, of which there may be more than a run itself may name
+    schemas["RunObject"]["properties"]["tools"]["maxItems"] = limits.ASSISTANT_TOOLS
     schemas["ListThreadsResponse"] = _page_of_threads(schemas)
     answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
     document["paths"]["/threads"]["get"] = {"responses": answer}
