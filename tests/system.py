@@ -209,7 +209,7 @@ _redis_databases = itertools.count(1)
 
 
 def redis_apart(url: str) -> str:
-    """The URL of a database on that Redis server which nobody else uses in this session; there are 15 of them."""
+    """The URL of a database on that Redis server that no other test uses; there are 15 of them."""
     return f"{url.rsplit('/', 1)[0]}/{next(_redis_databases)}"
 
 

@@ -1,6 +1,8 @@
 """Taking a run: the one that was rung for, or with a backlog the one whose turn it is."""
 
+import time
 from datetime import timedelta
+from typing import NamedTuple
 
 from shared.database import Database, Row
 from shared.runs import statements, transitions
@@ -13,7 +15,14 @@ TRIES = 10  # to find a turn that nobody else takes; after that the sweeper ring
 IDLE_WITHIN = timedelta(seconds=5)  # of the lock on a project's claims: a worker that is cut off lets go of it
 
 
-async def claim(run_id: str, deps: Deps) -> Row | None:
+class Claimed(NamedTuple):
+    """A run that is ours, and since when at the latest, by time.monotonic(): its lease is no older."""
+
+    run: Row
+    sent: float
+
+
+async def claim(run_id: str, deps: Deps) -> Claimed | None:
     """Take this run, or with a backlog the one whose turn it is; None if there is nothing to take.
 
     Claims leave the better part of the connections to settlements, which have a lease to keep. A run on its last
@@ -21,11 +30,13 @@ async def claim(run_id: str, deps: Deps) -> Row | None:
     """
     at_once = deps.settings.project_concurrency
     async with deps.live.claiming:
-        move = transitions.claim(deps.owner, deps.settings.lease_duration)
+        move, sent = transitions.claim(deps.owner, deps.settings.lease_duration), time.monotonic()
         if deps.live.backlog or at_once is not None:
-            return await claim_fairly(deps.database, move, at_once, room=deps.live.has_room)
-        statement = statements.claim(move, run_id, CONTEXT, room=deps.live.has_room)
-        return await deps.database.one(statement.sql, statement.params)
+            row = await claim_fairly(deps.database, move, at_once, room=deps.live.has_room)
+        else:
+            statement = statements.claim(move, run_id, CONTEXT, room=deps.live.has_room)
+            row = await deps.database.one(statement.sql, statement.params)
+    return None if row is None else Claimed(row, sent)
 
 
 def is_usable(claimed: Row, deps: Deps) -> bool:

@@ -5,7 +5,6 @@ worker goes on after the last recorded step, which it finds in the context that 
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from contextlib import aclosing
 from datetime import timedelta
@@ -47,16 +46,15 @@ async def execute(run_id: str, deps: Deps) -> None:
     """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone; with a backlog the
     slot goes to whose turn it is.
     """
-    sent = time.monotonic()
     claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
         return
     crossing("run.claimed")
-    run_id = claimed["id"]
-    structlog.contextvars.bind_contextvars(run_id=run_id, thread_id=claimed["thread_id"], term=claimed["term"])
-    with deps.live.holding(run_id, claimed["term"], sent) as held:
-        attempt = Attempt(deps, claimed, held)
-        go_on = not leaving and is_usable(claimed, deps)
+    run = claimed.run
+    structlog.contextvars.bind_contextvars(run_id=run["id"], thread_id=run["thread_id"], term=run["term"])
+    with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
+        attempt = Attempt(deps, run, held)
+        go_on = not leaving and is_usable(run, deps)
         move, ending = await _conclude(attempt) if go_on else (transitions.release(), turn.CANCELLED)
         await _finish(attempt.settle(move, ending))
 
