@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 from fastapi import UploadFile
+from starlette.datastructures import FormData
 
-from shared.errors import TooLarge
+from shared.errors import InvalidRequest, TooLarge
 from shared.files.storage import CHUNK
 
 
@@ -16,3 +17,10 @@ async def pieces(file: UploadFile, most: int, what: str, param: str) -> AsyncIte
         if size > most:
             raise TooLarge(f"{what} may have at most {most} bytes.", param=param)
         yield chunk
+
+
+def refuse_unknown(form: FormData, known: set[str]) -> None:
+    """A field that has no effect is refused by name. Raises InvalidRequest."""
+    for name in form:
+        if name not in known:
+            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")

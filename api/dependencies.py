@@ -5,16 +5,13 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.responses import Response
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from api.auth import Caller
 from api.services import Services
-from shared import ids
 from shared.errors import InvalidRequest
 from shared.table import Page
 from shared.wire import limits
-from shared.wire.fields import Dialect
+from shared.wire.fields import Dialect, begins_with
 
 
 def _services(request: Request) -> Services:
@@ -53,31 +50,15 @@ async def _caller(
 TheCaller = Annotated[Caller, Depends(_caller)]
 
 
-def _begins_with(kind: ids.Kind) -> AfterValidator:
-    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
-    prefix = ids.prefix(kind)
-
-    def check(value: str) -> str:
-        if not value.startswith(prefix):
-            raise PydanticCustomError(
-                "invalid_id",
-                "'{value}'. Expected an ID that begins with '{word}'.",
-                {"value": value, "word": prefix.rstrip("_-")},
-            )
-        return value
-
-    return AfterValidator(check)
-
-
-AssistantId = Annotated[str, Path(), _begins_with("asst")]
-ThreadId = Annotated[str, Path(), _begins_with("thread")]
-MessageId = Annotated[str, Path(), _begins_with("msg")]
-RunId = Annotated[str, Path(), _begins_with("run")]
-StepId = Annotated[str, Path(), _begins_with("step")]
-FileId = Annotated[str, Path(), _begins_with("file")]
-UploadId = Annotated[str, Path(), _begins_with("upload")]
-VectorStoreId = Annotated[str, Path(), _begins_with("vs")]
-FileBatchId = Annotated[str, Path(), _begins_with("vsfb")]
+AssistantId = Annotated[str, Path(), begins_with("asst")]
+ThreadId = Annotated[str, Path(), begins_with("thread")]
+MessageId = Annotated[str, Path(), begins_with("msg")]
+RunId = Annotated[str, Path(), begins_with("run")]
+StepId = Annotated[str, Path(), begins_with("step")]
+FileId = Annotated[str, Path(), begins_with("file")]
+UploadId = Annotated[str, Path(), begins_with("upload")]
+VectorStoreId = Annotated[str, Path(), begins_with("vs")]
+FileBatchId = Annotated[str, Path(), begins_with("vsfb")]
 
 
 def _page(
@@ -90,6 +71,18 @@ def _page(
 
 
 ThePage = Annotated[Page, Depends(_page)]
+
+
+def _included(
+    included: Annotated[
+        list[Literal["step_details.tool_calls[*].file_search.results[*].content"]] | None, Query(alias="include[]")
+    ] = None,
+) -> frozenset[str]:
+    return frozenset(included or [])
+
+
+INCLUDED = Depends(_included)
+"""What is to be shown beyond the usual: the texts that file_search found. Steps have none as long as none searches."""
 
 
 def reply(body: Any, headers: dict[str, str] | None = None) -> Response:

@@ -28,6 +28,12 @@ INTERNAL = 500
 
 RETRY_AFTER_S = 1
 
+NO_SUCH = {
+    404: "Invalid URL ({} {})",
+    405: "Not allowed to {} on {}. (HINT: Perhaps you meant to use a different HTTP method?)",
+}
+"""What is said of a method and a path that no route has."""
+
 
 def envelope(
     message: str, *, kind: str = "invalid_request_error", param: str | None = None, code: str | None = None
@@ -59,7 +65,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        message = {404: "Invalid URL ({} {})", 405: "Not allowed to {} on {}."}.get(error.status_code, error.detail)
+        message = NO_SUCH.get(error.status_code, error.detail)
         headers = dict(error.headers) if error.headers else None
         return answer(error.status_code, envelope(message.format(request.method, request.url.path)), headers)
 

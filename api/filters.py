@@ -4,6 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 
 from shared.errors import InvalidRequest
 from shared.wire import limits
@@ -11,11 +12,16 @@ from shared.wire import limits
 _NAME = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 
+def is_one(name: str) -> bool:
+    """Is this parameter of a query meant for a filter, be it right or wrong?"""
+    return name.startswith("metadata")
+
+
 def _metadata(request: Request) -> dict[str, str]:
     """The pairs that rows have to have, all of them. Raises InvalidRequest for what no row can have."""
     pairs: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if not name.startswith("metadata"):
+        if not is_one(name):
             continue
         if (match := _NAME.fullmatch(name)) is None:
             raise InvalidRequest(
@@ -37,3 +43,8 @@ def _metadata(request: Request) -> dict[str, str]:
 
 
 TheMetadata = Annotated[dict[str, str], Depends(_metadata)]
+
+
+def apply_to(dependant: Dependant) -> bool:
+    """Does a handler that depends on this filter by metadata?"""
+    return any(one.call is _metadata or apply_to(one) for one in dependant.dependencies)

@@ -1,16 +1,21 @@
-"""How bodies are read: with a key, as strict JSON, by orjson."""
+"""How requests are read: with a key, as strict JSON, by orjson, and with nothing in them that we would ignore."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from api import filters
 from api.errors import STATUS
 from api.idempotency import HEADER, once
-from shared.errors import NotFound
+from shared.errors import InvalidRequest, NotFound
+
+JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 class _Request(Request):
@@ -28,11 +33,19 @@ class JsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler around our request."""
         handle = super().get_route_handler()
+        queries = {
+            field.alias for field in get_flat_params(self.dependant) if isinstance(field.field_info, params.Query)
+        }
+        filtered = filters.apply_to(self.dependant)
+        kind = self._kind()
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
             keys = request.app.state.services.keys
             project_id = await keys.project_of(request.headers.get("authorization"))
+            _refuse_unknown(request, queries, filtered=filtered)
+            if kind is not None:
+                _refuse_other_kinds(request, kind)
             request = _Request(request.scope, request.receive)
             request.state.project_id = project_id
             if request.method == "POST" and HEADER in request.headers:
@@ -40,6 +53,12 @@ class JsonRoute(APIRoute):
             return await handle(request)
 
         return handle_json
+
+    def _kind(self) -> str | None:
+        """The content type of the bodies that this route takes; None if it takes none."""
+        if self.body_field is None:
+            return None
+        return FORM if isinstance(self.body_field.field_info, params.Form) else JSON
 
 
 class V1Route(JsonRoute):
@@ -55,3 +74,23 @@ class V1Route(JsonRoute):
             return await handle(request)
 
         return handle_v1
+
+
+def _refuse_unknown(request: Request, queries: set[str], *, filtered: bool) -> None:
+    """A parameter that has no effect is refused by name; filters judge themselves. Raises InvalidRequest."""
+    for name in request.query_params:
+        if name not in queries and not (filtered and filters.is_one(name)):
+            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+
+
+def _refuse_other_kinds(request: Request, kind: str) -> None:
+    """A body of another kind is refused before it is read; none at all is of any kind. Raises InvalidRequest."""
+    headers = request.headers
+    given = headers.get("content-type", "")
+    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    if has_body and given.partition(";")[0].strip().lower() != kind:
+        raise InvalidRequest(
+            f"Unsupported content type: '{given}'. This API method only accepts '{kind}' requests, but you specified "
+            f"the header 'Content-Type: {given}'. Please try again with a supported content type.",
+            code="unsupported_content_type",
+        )

@@ -21,8 +21,8 @@ _EXPECTED = {
     "int_type": "an integer",
     "int_parsing": "an integer",
     "int_from_float": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
+    "float_type": "a decimal",
+    "float_parsing": "a decimal",
     "bool_type": "a boolean",
     "bool_parsing": "a boolean",
     "list_type": "an array",
@@ -30,13 +30,17 @@ _EXPECTED = {
     "model_type": "an object",
     "model_attributes_type": "an object",
     "union_tag_not_found": "an object",
+    "value_error": "a file",  # FastAPI's own; nothing of ours raises it
 }
+
+# Of a string or an array: the branch for strings, by what the array is of.
+_ALTERNATIVES = {"word": "one of a string or array of objects", "phrase": "one of a string or array of strings"}
 
 _CODES = {
     "too_long": "array_above_max_length",
-    "too_short": "array_below_min_length",
+    "too_short": "empty_array",
     "string_too_long": "string_above_max_length",
-    "string_too_short": "string_below_min_length",
+    "string_too_short": "empty_string",
 }
 
 
@@ -52,14 +56,17 @@ def describe(error: RequestValidationError) -> Problem:
         return Problem(f"We could not parse the JSON body of your request: {reason}.", None, None)
     if unknown := first.get("ctx", {}).get("unknown"):
         where.append(unknown)
+    if place == "query":
+        del where[1:]  # `name[]` is the name of each value in a list
     if place == "body" and not where:
         ours = first["type"] in {"invalid_value", "string_above_max_length"}
         message = first["msg"] if ours else "The body of your request has to be a JSON object."
         return Problem(message, None, first["type"] if ours else None)
-    return _problem(first, _spell(where, body))
+    return _problem(first, _spell(where, body), _ALTERNATIVES.get(str(where[-1]) if where else ""))
 
 
-def _problem(finding: Mapping[str, Any], param: str) -> Problem:
+def _problem(finding: Mapping[str, Any], param: str, alternatives: str | None) -> Problem:
+    """`alternatives` are the two things that would have done, where a string was one of them."""
     kind, context, value = finding["type"], finding.get("ctx", {}), finding.get("input")
     match kind:
         case "missing" | "union_tag_not_found" if kind == "missing" or isinstance(value, Mapping):
@@ -67,6 +74,9 @@ def _problem(finding: Mapping[str, Any], param: str) -> Problem:
             return Problem(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
         case "extra_forbidden":
             return Problem(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+        case "literal_error" if not isinstance(value, str):
+            sentence = f"expected one of {_listed(context['expected'], 'or')}, but got {_name(value)} instead."
+            return Problem(f"Invalid type for '{param}': {sentence}", param, "invalid_type")
         case "literal_error":
             return Problem(_invalid_value(value, context["expected"]), param, "invalid_value")
         case "union_tag_invalid":
@@ -80,27 +90,29 @@ def _problem(finding: Mapping[str, Any], param: str) -> Problem:
             sentence = f"string does not match pattern. Expected a string that matches the pattern '{pattern}'."
             return Problem(f"Invalid '{param}': {sentence}", param, "invalid_value")
         case _ if kind in _EXPECTED:
-            sentence = f"expected {_EXPECTED[kind]}, but got {_name(value)} instead."
+            expected = alternatives if alternatives and kind == "string_type" else _EXPECTED[kind]
+            sentence = f"expected {expected}, but got {_name(value)} instead."
             return Problem(f"Invalid type for '{param}': {sentence}", param, "invalid_type")
         case _:
             return Problem(f"Invalid '{param}': {finding['msg']}", param, kind)
 
 
-_WORDS = frozenset({"[key]", "word", "object", "list"})  # of shared/wire/fields.py: branches, not fields
+_WORDS = frozenset({"[key]", "word", "phrase", "object", "list"})  # of shared/wire/fields.py: branches, not fields
 
 
 def _spell(where: Sequence[int | str], body: Any) -> str:
     """A path such as `tools[0].function.name`, as the client would write it.
 
     Pydantic puts the branches of unions into its paths: our own words, and the `type` of an object before its fields.
+    What comes last is a field, even if it is called like the type.
     """
     path, value, tagged = "", body, False
-    for part in where:
+    for place, part in enumerate(where, start=1):
         if isinstance(part, int):
             path += f"[{part}]"
             value = value[part] if isinstance(value, Sequence) and part < len(value) else None
             tagged = False
-        elif isinstance(value, Mapping) and value.get("type") == part and not tagged:  # pyright: ignore[reportUnknownMemberType]
+        elif isinstance(value, Mapping) and value.get("type") == part and not tagged and place < len(where):  # pyright: ignore[reportUnknownMemberType]
             tagged = True
         elif isinstance(value, Mapping) and part in value:
             path += f".{part}"
@@ -112,21 +124,23 @@ def _spell(where: Sequence[int | str], body: Any) -> str:
 
 
 def _invalid_value(value: Any, expected: str) -> str:
-    quoted = value if isinstance(value, str) else repr(value)
-    options = expected.replace(" or ", ", ").replace("'", "").split(", ")
-    *most, last = (f"'{option}'" for option in options)
-    supported = f"{', '.join(most)} and {last}" if most else last
-    return f"Invalid value: '{quoted}'. Supported values are: {supported}."
+    return f"Invalid value: '{value}'. Supported values are: {_listed(expected, 'and')}."
+
+
+def _listed(expected: str, conjunction: str) -> str:
+    """Pydantic's `'a', 'b' or 'c'` as the original lists it: `'a', 'b', and 'c'`."""
+    *most, last = (f"'{option}'" for option in expected.replace(" or ", ", ").replace("'", "").split(", "))
+    comma = "," if len(most) > 1 else ""
+    return f"{', '.join(most)}{comma} {conjunction} {last}" if most else last
 
 
 def _length(kind: str, context: Mapping[str, Any], value: Any) -> str:
-    long = kind.endswith("long")
-    limit, bound = context.get("max_length" if long else "min_length"), "maximum" if long else "minimum"
-    adjective = "too long" if long else "too short"
-    noun, article, given = ("string", "a", len(value)) if kind.startswith("string") else ("array", "an", len(value))
+    noun, article = ("string", "a") if kind.startswith("string") else ("array", "an")
+    if kind.endswith("short"):  # every least length there is, is one
+        return f"empty {noun}. Expected {article} {noun} with minimum length 1, but got an empty {noun} instead."
     return (
-        f"{noun} {adjective}. Expected {article} {noun} with {bound} length {limit}, "
-        f"but got {article} {noun} with length {given} instead."
+        f"{noun} too long. Expected {article} {noun} with maximum length {context['max_length']}, "
+        f"but got {article} {noun} with length {len(value)} instead."
     )
 
 

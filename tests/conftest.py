@@ -10,11 +10,24 @@ import pytest
 
 from infra.embedded.postgres import Postgres
 from infra.embedded.valkey import Valkey
+from tests.conformance import coverage
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database
 
 for _variable in [name for name in os.environ if name.startswith(("ASSISTANTD_", "OPENAI_"))]:
     del os.environ[_variable]  # a developer's own settings would decide what is tested
+
+LAST = "test_coverage.py"  # judges what all the others have called
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == LAST)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    ran = {item.nodeid.partition("::")[0] for item in session.items}
+    if ran and not session.config.option.collectonly:
+        coverage.save(ran)
 
 
 @pytest.fixture(scope="session")

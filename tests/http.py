@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import orjson
 
+from tests.conformance.schema.recorder import Recorder
 from tests.system import Project
 
 
@@ -22,10 +23,22 @@ class Event:
 
 @asynccontextmanager
 async def session(project: Project, **headers: str) -> AsyncGenerator[httpx2.AsyncClient]:
-    """A client with the project's key; `headers` are added or, with underscores for dashes, replaced."""
-    own = {"authorization": f"Bearer {project.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    async with httpx2.AsyncClient(base_url=project.base_url, headers=own, timeout=30) as client:
+    """A client with the project's key; `headers` are added or, with underscores for dashes, replaced.
+
+    Raises AssertionError at its end if an answer or an event broke the contract.
+    """
+    async with stranger(project, authorization=f"Bearer {project.key}", **headers) as client:
         yield client
+
+
+@asynccontextmanager
+async def stranger(project: Project, **headers: str) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client without a key, or with the one that is among `headers`; else as a session."""
+    recorder = Recorder()
+    own = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx2.AsyncClient(transport=recorder, base_url=project.base_url, headers=own, timeout=30) as client:
+        yield client
+    recorder.check()
 
 
 async def events(response: httpx2.Response) -> AsyncIterator[Event]:

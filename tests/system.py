@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+import httpx2
 import psycopg
 from openai import AsyncOpenAI
 from psycopg import sql
@@ -25,6 +26,7 @@ from infra.embedded.process import free_port
 from shared.database import Database
 from shared.migrations import upgrade
 from shared.projects import keys
+from tests.conformance.schema.recorder import Recorder
 
 READY_WITHIN = timedelta(seconds=30)
 STOP_WITHIN = timedelta(seconds=20)
@@ -168,11 +170,15 @@ class System:
 
 @dataclass(frozen=True)
 class Project:
-    """A tenant, and the official client speaking for it, with no patience: tests want to see each error once."""
+    """A tenant, and the official client speaking for it, with no patience: tests want to see each error once.
+
+    Every answer and event that the client gets is held against OpenAI's schema; `recorder` has what passed.
+    """
 
     key: str
     base_url: str
     client: AsyncOpenAI
+    recorder: Recorder
 
     @classmethod
     @asynccontextmanager
@@ -184,9 +190,12 @@ class Project:
     @classmethod
     @asynccontextmanager
     async def known(cls, system: System, key: str) -> AsyncGenerator[Self]:
-        """The tenant that this key belongs to."""
-        async with AsyncOpenAI(base_url=system.base_url, api_key=key, max_retries=0, timeout=30) as client:
-            yield cls(key, system.base_url, client)
+        """The tenant that this key belongs to. Raises AssertionError at its end if the contract was broken."""
+        recorder = Recorder()
+        http, base_url = httpx2.AsyncClient(transport=recorder), system.base_url
+        async with AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=http) as client:
+            yield cls(key, base_url, client, recorder)
+        recorder.check()
 
 
 async def until(holds: Callable[[], bool], within: timedelta = timedelta(seconds=15)) -> None:

@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 from starlette.responses import StreamingResponse
 
-from api.bodies import pieces
+from api.bodies import pieces, refuse_unknown
 from api.dependencies import FileId, TheCaller, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
@@ -26,11 +26,13 @@ from shared.wire.objects import deleted, listing
 
 router = APIRouter(route_class=JsonRoute)
 
+UPLOAD_FIELDS = {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
 
 
 @router.post("/files")
 async def upload_file(
+    request: Request,
     caller: TheCaller,
     services: TheServices,
     file: UploadFile,
@@ -39,6 +41,7 @@ async def upload_file(
     seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=_SHORTEST, le=_LONGEST)] = None,
 ) -> Response:
     """Upload a file; it goes to the blob store in pieces."""
+    refuse_unknown(await request.form(), UPLOAD_FIELDS)  # which FastAPI has read already
     if (anchor is None) != (seconds is None):
         raise InvalidRequest("'expires_after' takes both 'anchor' and 'seconds'.", param="expires_after")
     row = await files.upload(
@@ -63,7 +66,7 @@ async def list_files(
     after: str | None = None,
 ) -> Response:
     """List files, of one purpose or of all."""
-    keys = {"project_id": caller.project_id} | ({"purpose": purpose} if purpose else {})
+    keys = {"project_id": caller.project_id} | ({} if purpose is None else {"purpose": purpose})
     return reply(listing(await table.page(services.executor, File, keys, Page(limit, order, after)), file_object))
 
 

@@ -4,10 +4,11 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.dependencies import TheCaller, TheServices, reply
+from api.json_route import JsonRoute
 from shared.errors import UnknownModel
 from shared.wire.objects import list_object
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 
 @router.get("/models")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from api import launch, tool_resources
-from api.dependencies import RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.dependencies import INCLUDED, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from api.services import Services
@@ -48,7 +48,7 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
     return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
 
 
-@router.post("/threads/{thread_id}/runs")
+@router.post("/threads/{thread_id}/runs", dependencies=[INCLUDED])
 async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices) -> Response:
     """Create a run; streamed, if asked for."""
     for message in body.additional_messages or []:
@@ -139,7 +139,7 @@ async def submit_tool_outputs(
     return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/steps")
+@router.get("/threads/{thread_id}/runs/{run_id}/steps", dependencies=[INCLUDED])
 async def list_steps(
     thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices, page: ThePage
 ) -> Response:
@@ -151,7 +151,7 @@ async def list_steps(
     return reply(listing(found, step_object))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}")
+@router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", dependencies=[INCLUDED])
 async def get_step(
     thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices
 ) -> Response:

@@ -13,7 +13,7 @@ from shared import table
 from shared.files import commands as files
 from shared.threads import commands as threads
 from shared.threads.rows import Message
-from shared.wire.fields import refuse_v1_fields
+from shared.wire.fields import begins_with, refuse_v1_fields
 from shared.wire.objects import deleted, listing
 from shared.wire.threads import (
     CreateMessage,
@@ -93,12 +93,12 @@ async def list_messages(
     services: TheServices,
     page: ThePage,
     metadata: TheMetadata,
-    run_id: Annotated[str | None, Query()] = None,
+    run_id: Annotated[Annotated[str, begins_with("run")] | None, Query()] = None,
 ) -> Response:
     """List messages, newest first by default; `run_id` leaves those that the run made, and `metadata[…]`, which is
     ours, those that have it: at worst the whole thread is looked through.
     """
-    keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({"run_id": run_id} if run_id else {})
+    keys = {"thread_id": thread_id, "project_id": caller.project_id} | ({} if run_id is None else {"run_id": run_id})
     found = await table.page(services.executor, Message, keys, page, table.with_metadata(metadata))
     if not found.rows:
         await threads.get(services.executor, caller.project_id, thread_id)

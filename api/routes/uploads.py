@@ -1,9 +1,9 @@
 """/v1/uploads: files that come in parts."""
 
-from fastapi import APIRouter, UploadFile
+from fastapi import APIRouter, Request, UploadFile
 from fastapi.responses import Response
 
-from api.bodies import pieces
+from api.bodies import pieces, refuse_unknown
 from api.dependencies import TheCaller, TheServices, UploadId, reply
 from api.json_route import JsonRoute
 from shared.uploads import commands as uploads
@@ -20,8 +20,11 @@ async def create_upload(body: CreateUpload, caller: TheCaller, services: TheServ
 
 
 @router.post("/uploads/{upload_id}/parts")
-async def add_part(upload_id: UploadId, data: UploadFile, caller: TheCaller, services: TheServices) -> Response:
+async def add_part(
+    request: Request, upload_id: UploadId, data: UploadFile, caller: TheCaller, services: TheServices
+) -> Response:
     """Add a part; in which place it stands is said at the end."""
+    refuse_unknown(await request.form(), {"data"})  # which FastAPI has read already
     chunks = pieces(data, limits.UPLOAD_PART_BYTES, "A part", "data")
     row = await uploads.add_part(services.executor, services.store, caller.project_id, upload_id, chunks)
     return reply(part_object(row))

@@ -38,7 +38,7 @@ SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now
   :max_attempts, CAST(:model_retry AS jsonb),
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
-    CAST(:additional AS text)),
+    nullif(CAST(:additional AS text), '')),
   coalesce(CAST(:tools AS jsonb), assistant.tools), CAST(:tool_choice AS jsonb), :parallel_tool_calls,
   coalesce(:temperature, assistant.temperature), coalesce(:top_p, assistant.top_p),
   coalesce(:reasoning_effort, assistant.reasoning_effort),

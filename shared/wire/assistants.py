@@ -9,7 +9,7 @@ from shared.wire import limits
 from shared.wire.fields import (
     Body,
     Dialect,
-    Identifier,
+    FileIdentifier,
     Metadata,
     ReasoningEffort,
     ResponseFormat,
@@ -37,7 +37,7 @@ class _Assistant(Body):
     reasoning_effort: ReasoningEffort | None = None
     response_format: ResponseFormat | None = None
     metadata: Metadata | None = None
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_ASSISTANT_FILES, fail_fast=True)] | None = (
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.V1_ASSISTANT_FILES, fail_fast=True)] | None = (
         None  # v1 alone
     )
 
@@ -83,7 +83,7 @@ class ModifyAssistant(_Assistant):
 class CreateAssistantFile(Body):
     """POST /assistants/{assistant_id}/files; v1 alone."""
 
-    file_id: Identifier
+    file_id: FileIdentifier
 
 
 def assistant_object(row: Row, dialect: Dialect) -> Object:

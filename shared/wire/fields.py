@@ -16,7 +16,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared import ids
 from shared.errors import InvalidRequest
+from shared.ids import Kind
 from shared.wire import limits
 
 Dialect = Literal["v1", "v2"]
@@ -42,8 +44,10 @@ class Body(BaseModel):
         return self.model_dump(mode="json", include=set(names) & self.model_fields_set, exclude_unset=True)
 
     def plain(self) -> dict[str, Any]:
-        """What the client sent, as plain JSON values."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """What the client sent, as plain JSON values. In an object within a body null says no more than absence, and
+        the objects that we show have no room for it.
+        """
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True)
 
 
 def bounded_pairs(value: Any) -> Any:
@@ -83,8 +87,30 @@ def _children(node: Any) -> list[Any]:
 
 AnyObject = Annotated[dict[str, Any], AfterValidator(shallow)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Temperature = Annotated[float, Field(ge=0, le=2, strict=False)]
-TopP = Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
+def begins_with(kind: Kind) -> AfterValidator:
+    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
+    prefix = ids.prefix(kind)
+
+    def check(value: str) -> str:
+        if not value.startswith(prefix):
+            raise PydanticCustomError(
+                "invalid_id",
+                "'{value}'. Expected an ID that begins with '{word}'.",
+                {"value": value, "word": prefix.rstrip("_-")},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+AssistantIdentifier = Annotated[Identifier, begins_with("asst")]
+FileIdentifier = Annotated[Identifier, begins_with("file")]
+VectorStoreIdentifier = Annotated[Identifier, begins_with("vs")]
+PartIdentifier = Annotated[Identifier, begins_with("part")]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(ge=0, le=1)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -98,7 +124,7 @@ class RankingOptions(Body):
     """How file_search ranks and cuts its results."""
 
     ranker: Literal["auto", "default_2024_08_21"] = "auto"
-    score_threshold: Annotated[float, Field(ge=0, le=1, strict=False)]
+    score_threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 class FileSearchOptions(Body):
@@ -124,7 +150,7 @@ class RetrievalTool(Body):
 class Function(Body):
     """A function that the client executes."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.FUNCTION_NAME)]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", min_length=1, max_length=limits.FUNCTION_NAME)]
     description: str | None = None
     parameters: AnyObject | None = None
     strict: bool | None = None
@@ -155,7 +181,7 @@ def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[dict[str,
 class CodeInterpreterResources(Body):
     """Files that code finds in its working directory."""
 
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.TOOL_RESOURCE_FILES, fail_fast=True)] = Field(
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.TOOL_RESOURCE_FILES, fail_fast=True)] = Field(
         default_factory=list[str]
     )
 
@@ -197,7 +223,7 @@ ChunkingStrategy = Annotated[AutoChunkingStrategy | StaticChunkingStrategy, Fiel
 class InlineVectorStore(Body):
     """A vector store that is made together with what uses it."""
 
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.INLINE_STORE_FILES, fail_fast=True)] = Field(
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.INLINE_STORE_FILES, fail_fast=True)] = Field(
         default_factory=list[str]
     )
     chunking_strategy: ChunkingStrategy | None = None
@@ -207,9 +233,9 @@ class InlineVectorStore(Body):
 class FileSearchResources(Body):
     """A vector store to search in: one that there is, or one to be made."""
 
-    vector_store_ids: Annotated[list[Identifier], Field(max_length=limits.STORES_OF_A_TOOL, fail_fast=True)] = Field(
-        default_factory=list[str]
-    )
+    vector_store_ids: Annotated[
+        list[VectorStoreIdentifier], Field(max_length=limits.STORES_OF_A_TOOL, fail_fast=True)
+    ] = Field(default_factory=list[str])
     vector_stores: Annotated[list[InlineVectorStore], Field(max_length=limits.STORES_OF_A_TOOL, fail_fast=True)] = (
         Field(default_factory=list[InlineVectorStore])
     )
@@ -245,13 +271,14 @@ class ToolResources(Body):
 
     def plain(self) -> dict[str, Any]:
         """As it is kept: the stores' ids alone."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude={"file_search": {"vector_stores"}})
+        made = {"file_search": {"vector_stores"}}
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=made)
 
 
 class JsonSchema(Body):
     """The schema of an answer."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", max_length=limits.SCHEMA_NAME)]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$", min_length=1, max_length=limits.SCHEMA_NAME)]
     description: str | None = None
     schema_: AnyObject | None = Field(default=None, alias="schema")
     strict: bool | None = None
@@ -318,7 +345,7 @@ ToolChoice = Annotated[
 
 def stored_format(value: Any) -> Any:
     """A response format as it is kept: an object or `auto`; None where nothing was said."""
-    return value.model_dump(mode="json", exclude_unset=True, by_alias=True) if isinstance(value, BaseModel) else value
+    return value.plain() if isinstance(value, Body) else value
 
 
 def refuse_v1_fields(body: Body, dialect: Dialect, *names: str) -> None:

@@ -38,6 +38,7 @@ INGESTED_BYTES = 64 * 1024 * 1024  # of one file: it is held in memory while it 
 INGESTED_TOKENS = 5_000_000
 
 TOKEN_BUDGET = 256  # the least that max_prompt_tokens and max_completion_tokens may be
+INTEGER = 2**31 - 1  # the most that a column of integers holds
 TOOL_OUTPUTS = 128
 TOOL_OUTPUT = 512 * 1024  # characters of all outputs together
 JSON_DEPTH = 64  # levels of a schema

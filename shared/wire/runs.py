@@ -11,9 +11,9 @@ from shared.runs.status import RunStatus, StepStatus
 from shared.wire import limits
 from shared.wire.assistants import Model
 from shared.wire.fields import (
+    AssistantIdentifier,
     Body,
     Dialect,
-    Identifier,
     Metadata,
     ReasoningEffort,
     ResponseFormat,
@@ -29,14 +29,14 @@ from shared.wire.fields import (
 from shared.wire.objects import Object, seconds
 from shared.wire.threads import CreateMessage, CreateThread
 
-TokenBudget = Annotated[int, Field(ge=limits.TOKEN_BUDGET)]
+TokenBudget = Annotated[int, Field(ge=limits.TOKEN_BUDGET, le=limits.INTEGER)]
 
 
 class TruncationStrategy(Body):
     """How much of the thread the model gets to see."""
 
     type: Literal["auto", "last_messages"]
-    last_messages: Annotated[int, Field(ge=1)] | None = None
+    last_messages: Annotated[int, Field(ge=1, le=limits.INTEGER)] | None = None
 
     @model_validator(mode="after")
     def _number_where_needed(self) -> "TruncationStrategy":
@@ -48,7 +48,7 @@ class TruncationStrategy(Body):
 
 
 class _Run(Body):
-    assistant_id: Identifier
+    assistant_id: AssistantIdentifier
     model: Model | None = None
     instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
     tools: Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS, fail_fast=True)] | None = None

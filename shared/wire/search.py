@@ -81,11 +81,11 @@ class Search(Body):
     """POST /vector_stores/{vector_store_id}/search."""
 
     query: Annotated[
-        Annotated[Query, Tag("word")]
+        Annotated[Query, Tag("phrase")]
         | Annotated[
             Annotated[list[Query], Field(min_length=1, max_length=limits.SEARCH_QUERIES, fail_fast=True)], Tag("list")
         ],
-        Discriminator(lambda value: "list" if isinstance(value, list) else "word"),
+        Discriminator(lambda value: "list" if isinstance(value, list) else "phrase"),
     ]
     max_num_results: Annotated[int, Field(ge=_FEWEST, le=_MOST)] = 10
     filters: Annotated[Filter, BeforeValidator(shallow), AfterValidator(_few)] | None = None

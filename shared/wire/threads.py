@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from shared import ids
 from shared.wire import limits
-from shared.wire.fields import Body, Dialect, Identifier, Metadata, ToolResources
+from shared.wire.fields import Body, Dialect, FileIdentifier, Metadata, ToolResources
 from shared.wire.objects import Object, seconds
 
 
@@ -36,7 +36,7 @@ class ImageUrlPart(Body):
 class ImageFile(Body):
     """An uploaded image."""
 
-    file_id: Identifier
+    file_id: FileIdentifier
     detail: Literal["auto", "low", "high"] = "auto"
 
 
@@ -85,7 +85,7 @@ class AttachmentTool(Body):
 class Attachment(Body):
     """A file that comes with a message."""
 
-    file_id: Identifier
+    file_id: FileIdentifier
     tools: list[AttachmentTool] = Field(default_factory=list["AttachmentTool"])
 
 
@@ -96,7 +96,7 @@ class CreateMessage(Body):
     content: Content
     attachments: Annotated[list[Attachment], Field(max_length=limits.MESSAGE_ATTACHMENTS, fail_fast=True)] | None = None
     metadata: Metadata | None = None
-    file_ids: Annotated[list[Identifier], Field(max_length=limits.V1_MESSAGE_FILES, fail_fast=True)] | None = (
+    file_ids: Annotated[list[FileIdentifier], Field(max_length=limits.V1_MESSAGE_FILES, fail_fast=True)] | None = (
         None  # v1 alone
     )
 

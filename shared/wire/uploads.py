@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.database import Row
 from shared.wire import limits
-from shared.wire.fields import Body, Identifier
+from shared.wire.fields import Body, PartIdentifier
 from shared.wire.files import ExpiresAfter, Purpose, file_object
 from shared.wire.objects import Object, seconds
 
@@ -54,7 +54,7 @@ class CreateUpload(Body):
 class CompleteUpload(Body):
     """POST /uploads/{upload_id}/complete: the parts in their order."""
 
-    part_ids: Annotated[list[Identifier], Field(max_length=limits.UPLOAD_PARTS, fail_fast=True)]
+    part_ids: Annotated[list[PartIdentifier], Field(max_length=limits.UPLOAD_PARTS, fail_fast=True)]
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$")] | None = None
 
 

@@ -14,7 +14,7 @@ from shared.wire import limits
 from shared.wire.fields import (
     Body,
     ChunkingStrategy,
-    Identifier,
+    FileIdentifier,
     InlineVectorStore,
     Metadata,
     MetadataKey,
@@ -59,7 +59,7 @@ class CreateVectorStore(Body):
     name: Name | None = None
     description: Description | None = None
     file_ids: (
-        Annotated[list[Identifier], Field(max_length=limits.VECTOR_STORE_FILES_AT_CREATION, fail_fast=True)] | None
+        Annotated[list[FileIdentifier], Field(max_length=limits.VECTOR_STORE_FILES_AT_CREATION, fail_fast=True)] | None
     ) = None
     chunking_strategy: ChunkingStrategy | None = None
     expires_after: ExpiresAfter | None = None
@@ -96,7 +96,7 @@ class ModifyVectorStore(Body):
 class AddFile(Body):
     """POST /vector_stores/{vector_store_id}/files, and one of the `files` of a batch."""
 
-    file_id: Identifier
+    file_id: FileIdentifier
     attributes: Attributes | None = None
     chunking_strategy: ChunkingStrategy | None = None
 
@@ -109,7 +109,8 @@ class AddFileBatch(Body):
     """POST /vector_stores/{vector_store_id}/file_batches: ids that share everything else, or files one by one."""
 
     file_ids: (
-        Annotated[list[Identifier], Field(min_length=1, max_length=limits.VECTOR_STORE_BATCH, fail_fast=True)] | None
+        Annotated[list[FileIdentifier], Field(min_length=1, max_length=limits.VECTOR_STORE_BATCH, fail_fast=True)]
+        | None
     ) = None
     files: (
         Annotated[list[AddFile], Field(min_length=1, max_length=limits.VECTOR_STORE_BATCH, fail_fast=True)] | None

@@ -121,7 +121,7 @@ async def test_the_file_expires_as_was_asked(client: httpx2.AsyncClient) -> None
 
 
 CREATIONS: list[tuple[dict[str, Any], str, str]] = [
-    ({"filename": ""}, "filename", "too short"),
+    ({"filename": ""}, "filename", "empty string"),
     ({"filename": "n" * 513}, "filename", "maximum length 512"),
     ({"purpose": "jokes"}, "purpose", "Invalid value: 'jokes'."),
     ({"bytes": -1}, "bytes", "Expected a value >= 0"),
@@ -238,9 +238,12 @@ async def test_parts_are_bounded_together(client: httpx2.AsyncClient, system: Sy
 async def test_a_part_without_bytes_of_its_own_is_refused(client: httpx2.AsyncClient) -> None:
     upload = await begin(client, 1)
 
-    forms: tuple[Any, ...] = ({"files": {"file": ("part", b"x")}}, {"data": {"data": "text"}}, {"json": {"data": "x"}})
-    for form in forms:
-        says(await client.post(f"/uploads/{upload}/parts", **form), "data", "data")
+    path = f"/uploads/{upload}/parts"
+    says(await client.post(path, files={"file": ("part", b"x")}), "Missing required parameter: 'data'.", "data")
+    says(await client.post(path, files={"data": (None, "text")}), "expected a file, but got a string", "data")
+    says(await client.post(path, json={"data": "x"}), "only accepts 'multipart/form-data' requests")
+    two = {"data": ("part", b"x"), "colour": (None, "red")}
+    says(await client.post(path, files=two), "Unknown parameter: 'colour'.", "colour")
 
 
 async def test_uploads_of_others_are_not_there(client: httpx2.AsyncClient, system: System) -> None:

@@ -3,17 +3,16 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from openai import AsyncOpenAI
 
-from tests.conformance.clients import COMMAND, V1, V2, Client
+from tests.conformance.clients import COMMAND, NODE_V1, V1, V2, Client
 from tests.conformance.schema.recorder import Recorder
 from tests.system import Project
 
@@ -30,15 +29,19 @@ class Programs:
 
     async def run(self, program: str, *arguments: str) -> Any:
         """Run a program to its end; returns the facts that it prints. One that fails fails the test, with its words."""
-        environment = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": self.project.key}
-        if self.client == V1:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.client.directory),  # some keep caches there
+            "OPENAI_API_KEY": self.project.key,
+            **self.client.environment,
+        }
+        if self.client in {V1, NODE_V1}:
             program, arguments = f"v1/{program}", (self.project.base_url, *arguments)
         else:
             environment["OPENAI_BASE_URL"] = self.project.base_url
         process = await asyncio.create_subprocess_exec(
-            self.client.python,
-            "-I",
-            PROGRAMS / f"{program}.py",
+            *self.client.command,
+            PROGRAMS / f"{program}{self.client.suffix}",
             *arguments,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -54,6 +57,17 @@ class Programs:
                 await process.wait()
         assert process.returncode == 0, f"{self.client.name}: {program} failed:\n{complaints.decode()}"
         return json.loads(facts)
+
+
+@pytest.fixture
+def client(project: Project) -> AsyncOpenAI:
+    return project.client
+
+
+@pytest.fixture
+def recorder(project: Project) -> Recorder:
+    """What passed through the client; a test fails whose answers didn't conform."""
+    return project.recorder
 
 
 def require(client: Client) -> None:
@@ -81,17 +95,11 @@ def v1_programs(project: Project) -> Programs:
 
 
 @pytest.fixture
-async def recorder() -> AsyncIterator[Recorder]:
-    """What passes through `checked_client`; a test fails whose answers didn't conform."""
-    recording = Recorder()
-    yield recording
-    recording.check()
+def programs_for(project: Project) -> Callable[[Client], Programs]:
+    """Programs for the client that a test names."""
 
+    def of(client: Client) -> Programs:
+        require(client)
+        return Programs(client, project)
 
-@pytest.fixture
-async def checked_client(project: Project, recorder: Recorder) -> AsyncIterator[AsyncOpenAI]:
-    """The official client for a project of the test's own, every answer and event held against OpenAI's schema."""
-    http = httpx2.AsyncClient(transport=recorder)
-    base_url, key = project.base_url, project.key
-    async with AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=http) as client:
-        yield client
+    return of

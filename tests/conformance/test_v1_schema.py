@@ -7,18 +7,13 @@ import httpx2
 import pytest
 
 from tests import http
-from tests.conformance.schema.contract import v1_contract
-from tests.conformance.schema.recorder import Recorder
 from tests.system import Project, System
 
 
 @pytest.fixture
 async def client(project: Project) -> AsyncIterator[httpx2.AsyncClient]:
-    recorder = Recorder(v1_contract())
-    headers = {"authorization": f"Bearer {project.key}", "openai-beta": "assistants=v1"}
-    async with httpx2.AsyncClient(base_url=project.base_url, headers=headers, transport=recorder) as session:
+    async with http.session(project, openai_beta="assistants=v1") as session:
         yield session
-    recorder.check()
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ async def test_use_puts_expiry_off(project: Project, system: System) -> None:
 
 def _static(size: int, overlap: int) -> Any:
     sizes = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
-    return {"file_id": "f", "chunking_strategy": {"type": "static", "static": sizes}}
+    return {"file_id": "file-f", "chunking_strategy": {"type": "static", "static": sizes}}
 
 
 def _filter(kind: str, value: Any) -> Any:
@@ -213,19 +213,19 @@ THRESHOLD = "ranking_options.score_threshold"
         ("", {"metadata": {"a": 1}}, "metadata.a"),
         ("", {"chunking_strategy": {"type": "other"}}, "chunking_strategy.type"),
         ("/{store}/files", {}, "file_id"),
-        ("/{store}/files", {"file_id": "f", "chunking_strategy": {"type": "static"}}, "chunking_strategy.static"),
+        ("/{store}/files", {"file_id": "file-f", "chunking_strategy": {"type": "static"}}, "chunking_strategy.static"),
         ("/{store}/files", _static(99, 40), SIZE),
         ("/{store}/files", _static(4097, 40), SIZE),
         ("/{store}/files", _static(100, 51), "chunking_strategy.static"),
-        ("/{store}/files", {"file_id": "f", "attributes": {"a": []}}, "attributes.a"),
-        ("/{store}/files", {"file_id": "f", "attributes": {"a": "x" * 513}}, "attributes.a"),
-        ("/{store}/files", {"file_id": "f", "attributes": {str(n): n for n in range(17)}}, "attributes"),
+        ("/{store}/files", {"file_id": "file-f", "attributes": {"a": []}}, "attributes.a"),
+        ("/{store}/files", {"file_id": "file-f", "attributes": {"a": "x" * 513}}, "attributes.a"),
+        ("/{store}/files", {"file_id": "file-f", "attributes": {str(n): n for n in range(17)}}, "attributes"),
         ("/{store}/file_batches", {}, None),
         ("/{store}/file_batches", {"file_ids": []}, "file_ids"),
-        ("/{store}/file_batches", {"file_ids": ["f"] * 2001}, "file_ids"),
-        ("/{store}/file_batches", {"file_ids": ["f"], "files": [{"file_id": "f"}]}, None),
-        ("/{store}/file_batches", {"files": [{"file_id": "f"}], "attributes": {"a": 1}}, None),
-        ("/{store}/file_batches", {"files": [{"file_id": "f"}, {"file_id": "f"}]}, None),
+        ("/{store}/file_batches", {"file_ids": ["file-f"] * 2001}, "file_ids"),
+        ("/{store}/file_batches", {"file_ids": ["file-f"], "files": [{"file_id": "file-f"}]}, None),
+        ("/{store}/file_batches", {"files": [{"file_id": "file-f"}], "attributes": {"a": 1}}, None),
+        ("/{store}/file_batches", {"files": [{"file_id": "file-f"}, {"file_id": "file-f"}]}, None),
         ("/{store}/search", {}, "query"),
         ("/{store}/search", {"query": []}, "query"),
         ("/{store}/search", {"query": "q", "max_num_results": 51}, "max_num_results"),

@@ -1,69 +1,38 @@
-"""The frozen OpenAPI description of the Assistants API as JSON Schema, sealed: a key that it doesn't know is an error.
+"""The frozen OpenAPI descriptions of the Assistants API as JSON Schema, sealed: a key that they don't know is an error.
 
-`assistants-v2.json` is OpenAI's description of 2026-08-21 without its prose (openai/openai-openapi at f85dbe2, MIT).
-Where the live API differed from it, or we add to it on purpose, AMENDMENTS says so and why.
+`assistants-v2.json` is OpenAI's description of 2026-08-21 without its prose (openai/openai-openapi at f85dbe2, MIT),
+`assistants-v1.json` that of 2024-03-28 (5717410). An answer in v1 has to be what v1's clients know, and may carry what
+v2 has beyond that: v1's required keys, enums and types are held, and of the keys that v1 doesn't know, v2's are.
+
+Where the live API differed from these, or we add to it on purpose, amendments.py says so and why.
 """
 
-import copy
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
-Schema = dict[str, Any]
+from shared.wire.fields import Dialect
+from tests.conformance.schema import amendments
+from tests.conformance.schema.amendments import NULL, Schema
 
-SOURCE = Path(__file__).parent / "assistants-v2.json"
-NULL: Schema = {"type": "null"}
-IDENTIFIER: Schema = {"type": "string"}
-EMPTY_LIST = (
-    *("ListAssistantsResponse", "ListMessagesResponse", "ListRunsResponse", "ListRunStepsResponse"),
-    *("ListVectorStoresResponse", "ListVectorStoreFilesResponse"),
-)
-
-# Schema, path of properties in it, and what it is to be there.
-AMENDMENTS: list[tuple[str, str, Schema]] = [
-    # additions of ours: clients ignore keys that they don't know
-    ("AssistantObject", "reasoning_effort", {"$ref": "#/components/schemas/ReasoningEffort"}),  # only in requests
-    ("RunObject", "reasoning_effort", {"$ref": "#/components/schemas/ReasoningEffort"}),
-    ("Error", "error", {"$ref": "#/components/schemas/Error"}),  # of a stream: Python's SDKs look for the nested form
-    ("VectorStoreObject", "description", {"anyOf": [{"type": "string"}, NULL]}),  # only in requests
-    ("ListModelsResponse", "first_id", {"anyOf": [IDENTIFIER, NULL]}),
-    ("ListModelsResponse", "last_id", {"anyOf": [IDENTIFIER, NULL]}),
-    ("ListModelsResponse", "has_more", {"type": "boolean"}),
-    # corrections: the ids of an empty page are null, which is how the oldest clients know that it is the last
-    *(
-        (name, key, {"anyOf": [IDENTIFIER, NULL]})
-        for name in (*EMPTY_LIST, "ListFilesResponse")
-        for key in ("first_id", "last_id")
-    ),
-    # a file that never expires, and has no trouble: the clients' own types have room for null, and so had the live API
-    ("OpenAIFile", "expires_at", {"anyOf": [{"type": "integer"}, NULL]}),
-    ("OpenAIFile", "status_details", {"anyOf": [{"type": "string"}, NULL]}),
-    # `evals` may be asked for, so it is answered
-    ("OpenAIFile", "purpose", {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]}),
-]
-
-
-# The same for v1's description, of 2024-03-28 (openai/openai-openapi at 5717410, MIT).
-V1_LISTS = ("ListAssistantFilesResponse", "ListMessageFilesResponse")
-V1_AMENDMENTS = [(name, key, {"anyOf": [IDENTIFIER, NULL]}) for name in V1_LISTS for key in ("first_id", "last_id")]
+HERE = Path(__file__).parent
 
 
 class Contract:
     """Judges answers and events. A judgement is a list of sentences, empty for what conforms."""
 
-    def __init__(self, document: Mapping[str, Any], amendments: Sequence[tuple[str, str, Schema]] = AMENDMENTS) -> None:
+    def __init__(self, document: Mapping[str, Any]) -> None:
         schemas: Schema = document["components"]["schemas"]
-        for name, key, schema in amendments:
-            schemas[name]["properties"][key] = schema
         self._schemas: Schema = {name: sealed(schema) for name, schema in schemas.items()}
-        self._operations = [*_operations(document["paths"]), *_ours(schemas)]
+        self._operations = list(_operations(document["paths"]))
         self._events = dict(_events(schemas))
+        self.operations = {(method.upper(), path) for path, verbs in document["paths"].items() for method in verbs}
 
     def judge_answer(self, method: str, path: str, status: int, body: Any) -> list[str]:
         """An answer with a JSON body; `path` begins behind `/v1`."""
@@ -89,28 +58,25 @@ class Contract:
         found = self._validator(json.dumps(schema)).iter_errors(instance)
         return [_sentence(error) for error in sorted(found, key=str)]
 
-    @functools.cache  # noqa: B019 - there is one contract, and it lives as long as the tests
+    @functools.cache  # noqa: B019 - there are two contracts, and they live as long as the tests
     def _validator(self, schema: str) -> Draft202012Validator:
-        return Draft202012Validator({**sealed(json.loads(schema)), "components": {"schemas": self._schemas}})
+        whole = {**sealed(json.loads(schema)), "components": {"schemas": self._schemas}}
+        return Draft202012Validator(whole, format_checker=FormatChecker())
 
 
 @functools.cache
-def contract() -> Contract:
-    """The contract of the API."""
-    return Contract(json.loads(SOURCE.read_bytes()))
+def described(dialect: Dialect) -> Schema:
+    """OpenAI's own description of that dialect, untouched; not to be changed by its readers."""
+    return json.loads((HERE / f"assistants-{dialect}.json").read_bytes())
 
 
 @functools.cache
-def v1_contract() -> Contract:
-    """The contract of the API's first days, for what v2 has no more."""
-    document = json.loads((SOURCE.parent / "assistants-v1.json").read_bytes())
-    schemas = document["components"]["schemas"]
-    for name in V1_LISTS:
-        schemas[name]["required"].remove(
-            "items"
-        )  # no such property is described: `data` is meant, and stands there too
-    schemas["ErrorResponse"] = {"properties": {"error": {"$ref": "#/components/schemas/Error"}}, "required": ["error"]}
-    return Contract(document, V1_AMENDMENTS)
+def contract(dialect: Dialect = "v2") -> Contract:
+    """The contract of the API in that dialect, amended."""
+    today = json.loads(json.dumps(described("v2")))
+    document = _superset(json.loads(json.dumps(described("v1"))), today) if dialect == "v1" else today
+    amendments.apply(document, dialect)
+    return Contract(document)
 
 
 def sealed(schema: Any) -> Any:
@@ -127,6 +93,25 @@ def sealed(schema: Any) -> Any:
             return schema
 
 
+def _superset(older: Schema, newer: Schema) -> Schema:
+    """The older description, with the newer one's operations, schemas and keys where the older has nothing to say."""
+    schemas = newer["components"]["schemas"]
+    merged = {
+        name: _with_more_keys(schema, schemas.get(name)) for name, schema in older["components"]["schemas"].items()
+    }
+    paths = {path: {**newer["paths"].get(path, {}), **verbs} for path, verbs in older["paths"].items()}
+    return {"paths": {**newer["paths"], **paths}, "components": {"schemas": {**schemas, **merged}}}
+
+
+def _with_more_keys(older: Schema, newer: Schema | None) -> Schema:
+    """The older schema with what the newer one has beyond it, at any depth."""
+    if newer is None or "properties" not in older or "properties" not in newer:
+        return older
+    more: Schema = newer["properties"]
+    known = {name: _with_more_keys(schema, more.get(name)) for name, schema in older["properties"].items()}
+    return {**older, "properties": {**more, **known}}
+
+
 def _closed(schema: Schema) -> Schema:
     if "properties" not in schema:
         return {key: sealed(value) for key, value in schema.items()}
@@ -141,30 +126,20 @@ def _sentence(error: Any) -> str:
     return f"{closest.json_path}: {closest.message}"
 
 
-def _operations(paths: Mapping[str, Any]) -> Any:
+def pattern(path: str) -> re.Pattern[str]:
+    """What a path with `{names}` in it matches; the names of models alone may contain slashes."""
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("{model}", ".+")))
+
+
+def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str], Schema]]:
     """Verb, path and schema of every JSON answer; literal paths before those with ids in them."""
     for path in sorted(paths, key=lambda path: path.count("{")):
-        pattern = re.compile(re.sub(r"\{model\}", ".+", path).replace("{", "(?P<").replace("}", ">[^/]+)"))
         for verb, operation in paths[path].items():
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-            yield verb.upper(), pattern, schema
+            yield verb.upper(), pattern(path), schema
 
 
-def _ours(schemas: Schema) -> Any:
-    """The same of what goes beyond the original: threads can be listed, each with its last activity."""
-    thread = copy.deepcopy(schemas["ThreadObject"])
-    thread["properties"]["assistantd"] = {
-        "type": "object",
-        "properties": {"last_activity_at": {"type": "integer"}},
-        "required": ["last_activity_at"],
-    }
-    thread["required"] = [*thread["required"], "assistantd"]
-    page = copy.deepcopy(schemas["ListMessagesResponse"])
-    page["properties"]["data"]["items"] = thread
-    yield "GET", re.compile("/threads"), page
-
-
-def _events(schemas: Schema) -> Any:
+def _events(schemas: Schema) -> Iterator[tuple[str, Schema]]:
     """Name and schema of the data of every event."""
     for union in schemas["AssistantStreamEvent"]["oneOf"]:
         event = schemas[union["$ref"].rpartition("/")[2]]

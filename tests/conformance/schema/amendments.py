@@ -1,0 +1,174 @@
+"""Where the live API differed from its own description, and what we add to it on purpose. Each with its reason.
+
+A new key in an answer of ours, or a new operation, has to be written down here before the referee lets it pass.
+"""
+
+import copy
+from typing import Any
+
+from shared.ids import Kind, prefix
+from shared.wire import limits
+from shared.wire.fields import Dialect
+
+Schema = dict[str, Any]
+
+NULL: Schema = {"type": "null"}
+INTEGER: Schema = {"type": "integer"}
+STRING: Schema = {"type": "string"}
+LISTS = (
+    "ListAssistantsResponse",
+    "ListFilesResponse",
+    "ListMessagesResponse",
+    "ListModelsResponse",
+    "ListRunStepsResponse",
+    "ListRunsResponse",
+    "ListVectorStoreFilesResponse",
+    "ListVectorStoresResponse",
+)
+V1_LISTS = ("ListAssistantFilesResponse", "ListMessageFilesResponse")
+KINDS: dict[str, Kind] = {
+    "AssistantObject": "asst",
+    "ThreadObject": "thread",
+    "MessageObject": "msg",
+    "RunObject": "run",
+    "RunStepObject": "step",
+    "RunToolCallObject": "call",
+    "OpenAIFile": "file",
+    "Upload": "upload",
+    "UploadPart": "part",
+    "VectorStoreObject": "vs",
+    "VectorStoreFileObject": "file",
+    "VectorStoreFileBatchObject": "vsfb",
+}
+V1_KINDS: dict[str, Kind] = {"AssistantFileObject": "file", "MessageFileObject": "file"}
+
+
+def ref(name: str) -> Schema:
+    """Another schema of the description."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def or_null(schema: Schema) -> Schema:
+    """That, or null."""
+    return {"anyOf": [schema, NULL]}
+
+
+def identifier(kind: Kind) -> Schema:
+    """An id of that kind."""
+    return {"type": "string", "pattern": f"^{prefix(kind)}[0-9A-Za-z]+$"}
+
+
+ATTEMPT: Schema = {
+    "type": "object",
+    "properties": {
+        "worker": STRING,
+        "started_at": INTEGER,
+        "ended_at": or_null(INTEGER),
+        "reason": or_null(STRING),
+    },
+    "required": ["worker", "started_at", "ended_at", "reason"],
+}
+
+FACTS_OF_A_RUN: Schema = {
+    "type": "object",
+    "properties": {
+        "reason": or_null(STRING),
+        "waiting_for_thread": {"type": "boolean"},
+        "attempts": {"type": "array", "items": ATTEMPT},
+        "workers_lost": INTEGER,
+        "max_attempts": INTEGER,
+        "term": INTEGER,
+        "worker": or_null(STRING),
+        "lease_expires_at": or_null(INTEGER),
+        "cancel_requested_at": or_null(INTEGER),
+        "history": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history"],
+}
+
+# Schema, key in its properties, and what it is to be there.
+BOTH: list[tuple[str, str, Schema]] = [
+    # additions of ours: clients ignore keys that they don't know
+    ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
+    ("RunObject", "reasoning_effort", ref("ReasoningEffort")),
+    ("RunObject", "assistantd", FACTS_OF_A_RUN),  # where `?assistantd=true` asks for it
+    ("VectorStoreObject", "description", or_null(STRING)),  # in the description only in requests
+    ("Error", "error", ref("Error")),  # of a stream: Python's SDKs look for the nested form
+    ("ListModelsResponse", "has_more", {"type": "boolean"}),
+    # corrections: the ids of an empty page are null, which is how the oldest clients know that it is the last
+    *((name, key, or_null(STRING)) for name in LISTS for key in ("first_id", "last_id")),
+    # a file that never expires, and has no trouble: the clients' own types have room for null, and so had the live API
+    ("OpenAIFile", "expires_at", or_null(INTEGER)),
+    ("OpenAIFile", "status_details", or_null(STRING)),
+    # `evals` may be asked for, so it is answered; a v1 client is told what there is
+    ("OpenAIFile", "purpose", {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]}),
+    # the description says `string`; the documentation, and every SDK's user, knows the prefixes
+    *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
+]
+
+V1: list[tuple[str, str, Schema]] = [
+    *((name, key, or_null(STRING)) for name in V1_LISTS for key in ("first_id", "last_id")),
+    *((name, "id", identifier(kind)) for name, kind in V1_KINDS.items()),
+    # v1 has no word for a run that was cut off: it is shown as what it is, and `failed` would be a lie
+    (
+        "RunObject",
+        "status",
+        {
+            "enum": [
+                "queued",
+                "in_progress",
+                "requires_action",
+                "cancelling",
+                "cancelled",
+                "failed",
+                "completed",
+                "incomplete",
+                "expired",
+            ]
+        },
+    ),
+    # parts that a v2 client put there
+    (
+        "MessageObject",
+        "content",
+        {
+            "type": "array",
+            "items": {
+                "oneOf": [
+                    ref("MessageContentTextObject"),
+                    ref("MessageContentImageFileObject"),
+                    ref("MessageContentImageUrlObject"),
+                ]
+            },
+        },
+    ),
+]
+
+
+def apply(document: Schema, dialect: Dialect) -> None:
+    """Amend the description, in place."""
+    schemas = document["components"]["schemas"]
+    for name, key, schema in [*BOTH, *(V1 if dialect == "v1" else [])]:
+        schemas[name]["properties"][key] = schema
+    # a run that names no tools has those of its assistant, of which there may be more than a run itself may name
+    schemas["RunObject"]["properties"]["tools"]["maxItems"] = limits.ASSISTANT_TOOLS
+    schemas["ListThreadsResponse"] = _page_of_threads(schemas)
+    answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
+    document["paths"]["/threads"]["get"] = {"responses": answer}
+    if dialect == "v1":
+        for name in V1_LISTS:
+            schemas[name]["required"].remove("items")  # no such key is described: `data` is meant, and stands there too
+
+
+def _page_of_threads(schemas: Schema) -> Schema:
+    """What goes beyond the original: threads can be listed, each with its last activity."""
+    thread = copy.deepcopy(schemas["ThreadObject"])
+    thread["properties"]["assistantd"] = {
+        "type": "object",
+        "properties": {"last_activity_at": INTEGER},
+        "required": ["last_activity_at"],
+    }
+    thread["required"] = [*thread["required"], "assistantd"]
+    page = copy.deepcopy(schemas["ListMessagesResponse"])
+    page["properties"]["data"]["items"] = thread
+    return page
