@@ -62,7 +62,8 @@ def describe(error: RequestValidationError) -> Problem:
         ours = first["type"] in {"invalid_value", "string_above_max_length"}
         message = first["msg"] if ours else "The body of your request has to be a JSON object."
         return Problem(message, None, first["type"] if ours else None)
-    return _problem(first, _spell(where, body), _ALTERNATIVES.get(str(where[-1]) if where else ""))
+    param, branch = _spell(where, body), str(where[-1]) if where else ""
+    return _problem(first, param, None if param.endswith(branch) else _ALTERNATIVES.get(branch))  # a key may be `word`
 
 
 def _problem(finding: Mapping[str, Any], param: str, alternatives: str | None) -> Problem:

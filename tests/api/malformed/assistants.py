@@ -97,6 +97,8 @@ FIELDS: list[tuple[dict[str, Any], Refusal]] = [
     ({"metadata": []}, expected("metadata", "an object", "an array")),
     ({"metadata": "a=b"}, expected("metadata", "an object", "a string")),
     ({"metadata": {"a": 1}}, expected("metadata.a", "a string", "an integer")),
+    ({"metadata": {"word": 1}}, expected("metadata.word", "a string", "an integer")),  # our own names of branches
+    ({"metadata": {"phrase": 1}}, expected("metadata.phrase", "a string", "an integer")),
     ({"metadata": {"a": None}}, expected("metadata.a", "a string", "null")),
     ({"metadata": {"k" * 65: "v"}}, long_string(f"metadata.{'k' * 65}", 64, 65)),
     ({"metadata": {"a": "v" * 513}}, long_string("metadata.a", 512, 513)),
