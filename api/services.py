@@ -46,7 +46,8 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     streams.start()
-    expiry = asyncio.create_task(expire_for_ever(database, outbox))
+    doorbell = Doorbell(outbox)
+    expiry = asyncio.create_task(expire_for_ever(database, outbox, doorbell))
     expiry.add_done_callback(must_not_end)
     try:
         yield Services(
@@ -55,7 +56,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             executor=database,
             redis=redis_client,
             outbox=outbox,
-            doorbell=Doorbell(outbox),
+            doorbell=doorbell,
             streams=streams,
             keys=KeyRing(database),
             store=LocalStore(settings.data_dir / "files"),

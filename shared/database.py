@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 
 import orjson
 from sqlalchemy import Executable, TextClause, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 Row = dict[str, Any]
@@ -26,6 +26,9 @@ def to_json(value: Any) -> str:
     """JSON for a parameter that the statement casts to jsonb."""
     return orjson.dumps(value).decode()
 
+
+REFUSED = (DataError, IntegrityError, ProgrammingError)
+"""Errors by which Postgres says that nothing was written. After others, and after a cancellation, it isn't known."""
 
 _KEEP_ALIVE = {
     "connect_timeout": 5,

@@ -10,7 +10,7 @@ from shared.database import Executor, Row
 from shared.errors import NotFound, found
 from shared.files import statements
 from shared.files.rows import File
-from shared.files.storage import BlobStore
+from shared.files.storage import BlobStore, keep_if_written
 
 log = structlog.get_logger(__name__)
 
@@ -25,17 +25,19 @@ async def upload(
     chunks: AsyncIterable[bytes],
     expires_after: timedelta | None = None,
 ) -> Row:
-    """Store the bytes, then the row. Only a crash between leaves bytes that nobody refers to."""
+    """Store the bytes, then the row. A crash or a broken connection between may leave bytes that nobody refers to."""
     file_id = ids.new("file")
     stored = await store.put(file_id, chunks)
-    params = {"bytes": stored.bytes, "sha256": stored.sha256, "filename": filename, "purpose": purpose}
-    try:
-        row = await db.one(
-            statements.INSERT, {**params, "id": file_id, "project_id": project_id, "expires_after": expires_after}
-        )
-    except BaseException:
-        await store.delete(file_id)
-        raise
+    params = {
+        "id": file_id,
+        "project_id": project_id,
+        "filename": filename,
+        "purpose": purpose,
+        "bytes": stored.bytes,
+        "sha256": stored.sha256,
+        "expires_after": expires_after,
+    }
+    row = await keep_if_written(store, file_id, db.one(statements.INSERT, params))
     if row is None:
         raise LookupError("INSERT INTO files returned no row")
     return row

@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from shared.database import REFUSED, Row
 
 CHUNK = 1024 * 1024  # bytes held in memory at once
 
@@ -33,6 +35,20 @@ class BlobStore(Protocol):
     async def delete(self, key: str) -> None:
         """Forget the bytes; doing it twice is harmless."""
         ...
+
+
+async def keep_if_written(store: BlobStore, key: str, writing: Awaitable[Row | None]) -> Row | None:
+    """The row that is written for these bytes. If there is none the bytes go too; where that isn't known, because the
+    connection broke or we were cut off, they stay: better bytes that nobody refers to than a file without any.
+    """
+    try:
+        row = await writing
+    except REFUSED:
+        await store.delete(key)
+        raise
+    if row is None:
+        await store.delete(key)
+    return row
 
 
 class LocalStore:

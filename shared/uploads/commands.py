@@ -1,7 +1,7 @@
 """What can be done to uploads."""
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -9,7 +9,7 @@ from shared import ids
 from shared.crashpoints import crossing
 from shared.database import Executor, Row
 from shared.errors import InvalidRequest, found
-from shared.files.storage import BlobStore
+from shared.files.storage import BlobStore, keep_if_written
 from shared.uploads import statements
 from shared.wire import limits
 
@@ -32,7 +32,7 @@ async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> R
 async def add_part(
     db: Executor, store: BlobStore, project_id: str, upload_id: str, chunks: AsyncIterable[bytes]
 ) -> Row:
-    """Store a part's bytes, then its row. Only a crash between leaves bytes that nobody refers to.
+    """Store a part's bytes, then its row. A crash or a broken connection between may leave bytes of nobody's.
 
     Raises NotFound, or InvalidRequest if the upload is over or has had as many parts as it may.
     """
@@ -40,7 +40,7 @@ async def add_part(
     part_id = ids.new("part")
     stored = await store.put(part_id, chunks)
     params = {"part_id": part_id, "bytes": stored.bytes, **_key(project_id, upload_id), **_MOST}
-    row = await _or_delete(store, part_id, db.one(statements.ADD_PART, params))
+    row = await keep_if_written(store, part_id, db.one(statements.ADD_PART, params))
     if row is None:
         await _pending(db, project_id, upload_id)
         raise InvalidRequest(
@@ -67,7 +67,7 @@ async def complete(
     stored = await store.put(file_id, _joined(store, part_ids, md5))
     crossing("upload.joined")
     params = {"file_id": file_id, "sha256": stored.sha256, **_key(project_id, upload_id)}
-    file = await _or_delete(store, file_id, db.one(statements.COMPLETE, params))
+    file = await keep_if_written(store, file_id, db.one(statements.COMPLETE, params))
     if file is None:
         _refuse(await get(db, project_id, upload_id))
     crossing("upload.completed")
@@ -99,17 +99,6 @@ async def forget(db: Executor, store: BlobStore, at_most: int) -> int:
         await db.all(statements.FORGET_PARTS, {"ids": parts})
     await db.all(statements.FORGET, {"at_most": at_most, "kept": KEPT})
     return len(parts)
-
-
-async def _or_delete(store: BlobStore, key: str, writing: Awaitable[Row | None]) -> Row | None:
-    """The row that was written for these bytes; without one the bytes go too."""
-    row = None
-    try:
-        row = await writing
-    finally:
-        if row is None:
-            await store.delete(key)
-    return row
 
 
 def _key(project_id: str, upload_id: str) -> dict[str, str]:

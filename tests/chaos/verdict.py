@@ -36,6 +36,9 @@ WHERE lost.reason = 'worker_lost' GROUP BY lost.number, lost.old_owner"""
 _MOVES = "SELECT reason, count(*) FROM moves GROUP BY 1 ORDER BY 1"
 
 
+_PASSED_ON = {"worker_lost", "released"}  # the next worker begins the turn anew
+
+
 @dataclass
 class Verdict:
     """Each list holds one sentence an offence; all must be empty."""
@@ -74,6 +77,9 @@ def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Ve
             _compare(story, run, verdict)
     verdict.facts = {
         **_facts(ledger, runs, _seconds(recoveries, lost_at)),
+        "calls in flight that may have been repeated": sum(
+            row["count"] for row in moves if row["reason"] in _PASSED_ON
+        ),
         "moves of runs": {row["reason"]: row["count"] for row in moves},
     }
     return verdict

@@ -74,7 +74,7 @@ def note(method: str, path: str, dialect: Dialect, status: int) -> None:
 
 
 def noted() -> dict[str, set[Call]]:
-    """The operations that this session has called, by test file. A path that nobody describes is nobody's business."""
+    """The operations that tests have called, by test file. A path that nobody describes is nobody's business."""
     return {name: set(_described(made)) for name, made in _requests.items()}
 
 
