@@ -21,7 +21,9 @@ Point = Literal[
     "run.announced",  # worker: last events queued, room for others not made
     "run.requeued",  # sweeper: committed, not rung for
     "file.claimed",  # worker: committed, nothing read yet
-    "file.settled",  # worker: chunks committed, nothing else to do
+    "file.partly_read",  # worker: some chunks committed, more are to come
+    "file.read",  # worker: all chunks committed, the file is not completed
+    "file.settled",  # worker: committed, nothing else to do
     "run.promoted",  # sweeper or worker: committed, not rung for
 ]
 

@@ -25,5 +25,6 @@ class File(SQLModel, table=True):
     __table_args__ = (
         Index("files_listed", "project_id", "created_at", "id"),
         Index("files_listed_by_purpose", "project_id", "purpose", "created_at", "id"),
+        Index("files_by_content", "project_id", "sha256"),
         Index("files_expiring", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
     )

@@ -6,6 +6,7 @@ finds no row. A file that is put into the store again begins a new ingestion und
 still busy with the former one can't write either.
 
 - A file in a store reaches exactly one of `completed`, `failed` and `cancelled`, whatever dies underneath.
-- `completed` and the file's chunks are committed together: what is searched is whole, and what is whole is searched.
+- Chunks are kept while the file is read, and searched once it is `completed`: what is searched is whole, and what is
+  whole is searched. A stage that was reached is not gone through again; one that was begun is, from its beginning.
 - `failed` says why, in a sentence.
 """

@@ -3,14 +3,15 @@
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, ForeignKey, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from shared import columns
 from shared.columns import Instant, Json
-from shared.vector_stores.status import HELD, WAITS_FOR_WORKER, FileStatus
+from shared.vector_stores.status import HELD, LEFT_OVER, WAITS_FOR_WORKER, FileStatus, Stage
 
 STATUSES = ", ".join(f"'{status}'" for status in FileStatus)
+STAGES = ", ".join(f"'{stage}'" for stage in Stage)
 
 
 def _counter() -> Any:
@@ -19,6 +20,14 @@ def _counter() -> Any:
 
 def _number() -> Any:
     return Field(sa_column=Column(Integer, nullable=False))
+
+
+def _optional_number() -> Any:
+    return Field(default=None, sa_column=Column(Integer))
+
+
+def _texts() -> Any:
+    return Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")))
 
 
 def _bytes() -> Any:
@@ -36,7 +45,7 @@ class VectorStore(SQLModel, table=True):
     created_at: Instant = columns.created_at()
     name: str = columns.required_text("")
     description: str | None = columns.optional_text()
-    expires_after_days: int | None = Field(default=None, sa_column=Column(Integer))
+    expires_after_days: int | None = _optional_number()
     last_active_at: Instant = columns.created_at()
     expires_at: Instant | None = columns.instant()
     expired_at: Instant | None = columns.instant()
@@ -68,7 +77,9 @@ class StoreFile(SQLModel, table=True):
     """A file in a store, under the file's own id: it goes when the file goes.
 
     `ingestion` names the work of reading it, and is another one each time that the file is put into the store. `term`
-    counts the hands that this work has passed through, `attempts` the workers that died over it.
+    counts the hands that this work has passed through, `attempts` the workers that died over it. `chunks` and what
+    follows it tell how much there is already; `format` is what the file was read as, `reader` the version of the code
+    that read it.
     """
 
     __tablename__ = "vector_store_files"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -96,6 +107,14 @@ class StoreFile(SQLModel, table=True):
     last_error: Json | None = columns.optional_json()
     usage_bytes: int = _bytes()
 
+    stage: str = columns.required_text(Stage.WAITING)
+    format: str | None = columns.optional_text()
+    reader: int | None = _optional_number()
+    pages: int | None = _optional_number()
+    pages_read: int = _counter()
+    chunks: int = _counter()
+    chunks_embedded: int = _counter()
+
     __table_args__ = (
         Index("vector_store_files_listed", "vector_store_id", "created_at", "id"),
         Index("vector_store_files_counted", "vector_store_id", "status", "usage_bytes"),
@@ -104,6 +123,8 @@ class StoreFile(SQLModel, table=True):
         Index("vector_store_files_waiting", "project_id", "created_at", "id", postgresql_where=text(WAITS_FOR_WORKER)),
         Index("vector_store_files_held", "project_id", postgresql_where=text(HELD)),
         Index("vector_store_files_leased", "lease_expires_at", postgresql_where=text(HELD)),
+        Index("vector_store_files_left_over", "ingestion", postgresql_where=text(LEFT_OVER)),
+        CheckConstraint(f"stage IN ({STAGES})", name="vector_store_files_stage"),
         CheckConstraint(f"status IN ({STATUSES})", name="vector_store_files_status"),
         CheckConstraint("(finished_at IS NULL) = (status = 'in_progress')", name="vector_store_files_finished"),
         CheckConstraint(
@@ -131,8 +152,9 @@ class RemovedFile(SQLModel, table=True):
 
 
 class Chunk(SQLModel, table=True):
-    """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `search` is
-    what full-text search looks at; `embedding` stays null until there is a model to make it.
+    """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `page` is
+    the one on which it begins, from 1, in files that have pages; `headings` those above its beginning, outermost first.
+    `search` is what full-text search looks at; `embedding` stays null until there is a model to make it.
     """
 
     __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -146,6 +168,8 @@ class Chunk(SQLModel, table=True):
     tokens: int = _number()
     begins: int = _number()
     ends: int = _number()
+    page: int | None = _optional_number()
+    headings: list[str] = _texts()
     search: Any = Field(
         sa_column=Column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), nullable=False)
     )

@@ -4,7 +4,7 @@ As with runs, each statement is one round trip and one commit, and all moves are
 somebody else was faster.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
@@ -53,7 +53,8 @@ ON CONFLICT (vector_store_id, id) DO UPDATE SET ingestion = excluded.ingestion, 
   attributes = excluded.attributes, max_chunk_size_tokens = excluded.max_chunk_size_tokens,
   chunk_overlap_tokens = excluded.chunk_overlap_tokens, created_at = now(), status = 'in_progress', reason = 'added',
   term = 0, attempts = 0, lease_owner = NULL, lease_expires_at = NULL, finished_at = NULL, last_error = NULL,
-  usage_bytes = 0
+  usage_bytes = 0, stage = 'waiting', format = NULL, reader = NULL, pages = NULL, pages_read = 0, chunks = 0,
+  chunks_embedded = 0
 RETURNING *""")
 
 
@@ -144,17 +145,15 @@ SELECT ingestion FROM candidates ORDER BY held, created_at LIMIT 1)"""
 
 
 def claim_fairly(move: Transition) -> Statement:
-    """Carry out `transitions.claim` on the file whose turn it is. Returns it with `filename` and `bytes` of the file
-    itself; None is returned also where others have hold of every candidate.
+    """Carry out `transitions.claim` on the file whose turn it is. Returns it with `filename`, `bytes` and `sha256` of
+    the file itself; None is returned also where others have hold of every candidate.
     """
     return Statement(_claim(_shape(move)), _values(move))
 
 
-def settle(move: Transition, ingestion: str, term: int, chunks: Sequence[tuple[str, int, int, int]] = ()) -> Statement:
-    """Carry out a worker's move and keep, in the same commit, the chunks that led to it: text, tokens, begin, end."""
-    texts, tokens, begins, ends = zip(*chunks, strict=True) if chunks else ((), (), (), ())
-    kept = {"texts": list(texts), "tokens": list(tokens), "begins": list(begins), "ends": list(ends)}
-    return Statement(_settle(_shape(move)), {**_values(move), **kept, "ingestion": ingestion, "term": term})
+def settle(move: Transition, ingestion: str, term: int) -> Statement:
+    """Carry out a worker's move."""
+    return Statement(_moved(_shape(move), "true"), {**_values(move), "ingestion": ingestion, "term": term})
 
 
 def cancel_batch(batch_id: str, project_id: str) -> Statement:
@@ -239,20 +238,7 @@ _HOLDS = {
 def _claim(shape: _Shape) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"ingestion = {_FAIREST}")})
-SELECT claimed.*, files.filename, files.bytes FROM claimed JOIN files ON files.id = claimed.id""")
-
-
-@cache
-def _settle(shape: _Shape) -> TextClause:
-    return text(f"""
-WITH moved AS ({_update(shape, "true")}),
-  indexed AS (
-  INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends)
-  SELECT moved.ingestion, new.position, moved.project_id, moved.vector_store_id, new.text, new.tokens, new.begins,
-    new.ends
-  FROM moved, unnest(CAST(:texts AS text[]), CAST(:tokens AS int[]), CAST(:begins AS int[]), CAST(:ends AS int[]))
-    WITH ORDINALITY AS new(text, tokens, begins, ends, position))
-SELECT * FROM moved""")
+SELECT claimed.*, files.filename, files.bytes, files.sha256 FROM claimed JOIN files ON files.id = claimed.id""")
 
 
 @cache
@@ -276,6 +262,8 @@ WITH expired AS (
     SELECT id FROM vector_stores WHERE expires_at < now() AND expired_at IS NULL LIMIT :at_most FOR UPDATE SKIP LOCKED)
   RETURNING id),
   stopped AS ({_update(shape, of_them)}),
-  emptied AS (UPDATE vector_store_files SET usage_bytes = 0 WHERE status = 'completed' AND {of_them}),
+  emptied AS (
+  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0
+  WHERE status = 'completed' AND {of_them}),
   forgotten AS (DELETE FROM chunks WHERE {of_them})
 SELECT id FROM expired""")

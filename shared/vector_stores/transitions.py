@@ -66,13 +66,13 @@ def claim(owner: str, lease: timedelta) -> Transition:
 
 
 def release() -> Transition:
-    """The worker is leaving: the next one begins anew. Costs no attempt."""
+    """The worker is leaving: the next one goes on with the stage. Costs no attempt."""
     return Transition(Reason.RELEASED, FileStatus.IN_PROGRESS, Holder.WORKER)
 
 
-def complete(usage_bytes: int) -> Transition:
+def complete() -> Transition:
     """The file's chunks are there."""
-    return Transition(Reason.INDEXED, FileStatus.COMPLETED, Holder.WORKER, {"usage_bytes": usage_bytes})
+    return Transition(Reason.INDEXED, FileStatus.COMPLETED, Holder.WORKER)
 
 
 def fail(code: str, message: str) -> Transition:

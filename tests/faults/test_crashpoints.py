@@ -18,6 +18,7 @@ from tests.scripted_model import CallFunctions, Gate, Say, ScriptedModel
 from tests.system import Process, Project, System, create_database, redis_apart, until
 
 FUNCTION: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+SMALL_CHUNKS: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
 CROSSED: set[str] = set()
 
 
@@ -219,20 +220,23 @@ async def test_an_api_process_dies_while_it_completes_an_upload(
     await until(lambda: system.query("SELECT count(*) FROM upload_parts WHERE upload_id = %s", upload.id) == [(0,)])
 
 
-@pytest.mark.parametrize("point", ["file.claimed", "file.settled"])
+@pytest.mark.parametrize("point", ["file.claimed", "file.partly_read", "file.read", "file.settled"])
 async def test_a_worker_dies_over_a_file(project: Project, system: System, point: str) -> None:
     """The file is read once, by whoever is left; what was committed stays."""
     worker = doomed_worker(system, point)
     store = await project.client.vector_stores.create()
-    uploaded = await project.client.files.create(file=("a.txt", b"Apples."), purpose="assistants")
-    await project.client.vector_stores.files.create(store.id, file_id=uploaded.id)
+    content = b"Apples keep for months. " * 2000  # 100 chunks of 100 tokens, a batch and more
+    uploaded = await project.client.files.create(file=("a.txt", content), purpose="assistants")
+    await project.client.vector_stores.files.create(store.id, file_id=uploaded.id, chunking_strategy=SMALL_CHUNKS)
     await dies(worker, point)
     survivor(system)
 
     polled = await project.client.vector_stores.files.poll(uploaded.id, vector_store_id=store.id, poll_interval_ms=50)
-    chunks = "SELECT count(*), sum(attempts) FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = %s"
+    chunks = "SELECT string_agg(text, '' ORDER BY position) FROM chunks JOIN vector_store_files USING (ingestion)"
     assert polled.status == "completed"
-    assert system.query(chunks, uploaded.id) == [(1, 1 if point == "file.claimed" else 0)]
+    assert system.query(f"{chunks} WHERE id = %s", uploaded.id) == [(content.decode(),)]
+    attempts = "SELECT attempts FROM vector_store_files WHERE id = %s"
+    assert system.query(attempts, uploaded.id) == [(0 if point == "file.settled" else 1,)]
 
 
 def test_every_point_was_crossed(request: pytest.FixtureRequest) -> None:

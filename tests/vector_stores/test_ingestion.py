@@ -1,15 +1,15 @@
 """Reading files under leases: real Postgres, real Redis, and a blob store that keeps readers waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 
 from infra.embedded.postgres import Postgres
 from shared import ids
@@ -22,15 +22,16 @@ from shared.redis import Outbox
 from shared.settings import Settings
 from shared.vector_stores import commands as stores
 from shared.vector_stores import files as store_files
+from shared.vector_stores import reading
 from shared.vector_stores.files import new_file
 from tests.system import create_database, redis_apart
 from worker.deps import Deps
-from worker.ingest import executor, sweep
+from worker.ingest import read, sweep
 from worker.ingest.executor import ingest
 from worker.ingest.slots import SLOTS, Slots
 from worker.models.client import ModelClient
 from worker.runs.heartbeat import beat
-from worker.runs.live import Live
+from worker.runs.live import Held, Live
 
 LEASE = timedelta(minutes=1)
 
@@ -59,6 +60,7 @@ class Stage:
     database: Database
     project_id: str
     store_id: str
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def upload(self, content: str = "Apples keep for months.", project_id: str | None = None) -> str:
         async def chunks() -> AsyncIterator[bytes]:
@@ -340,7 +342,7 @@ async def test_what_the_database_wont_have(stage: Stage, monkeypatch: pytest.Mon
     file_id = await stage.upload()
     await stage.add(file_id)
     stage.store.gate.set()
-    monkeypatch.setattr(executor, "decode", _nul)
+    monkeypatch.setattr(read, "decode", _nul)
 
     await ingest(stage.deps)
 
@@ -353,7 +355,7 @@ async def test_a_defect_of_ours_fails_the_file(stage: Stage, monkeypatch: pytest
     file_id = await stage.upload()
     await stage.add(file_id)
     stage.store.gate.set()
-    monkeypatch.setattr(executor, "decode", _defect)
+    monkeypatch.setattr(read, "decode", _defect)
 
     await ingest(stage.deps)
 
@@ -402,3 +404,102 @@ async def test_a_file_that_is_put_in_while_it_is_written(stage: Stage) -> None:
     assert (done["status"], done["max_chunk_size_tokens"], await stage.chunks(file_id)) == ("completed", 800, 1)
     left = await stage.database.one(text("SELECT count(*) AS n FROM chunks"))
     assert left == {"n": 1}
+
+
+async def halt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.Task[None]", str]:
+    """A reader that stops between two batches, and its file; `stage.go_on` lets it continue."""
+    between = asyncio.Event()
+    file_id = await stage.upload("word " * 400)
+    await stage.add(file_id, size=100)
+    plain = read.write
+
+    async def gated(database: Database, held: Held, statement: Executable, params: Mapping[str, Any]) -> Row:
+        row = await plain(database, held, statement, params)
+        if statement is reading.KEEP and not between.is_set():
+            between.set()
+            await stage.go_on.wait()
+        return row
+
+    monkeypatch.setattr(read, "BATCH", 2)
+    monkeypatch.setattr(read, "write", gated)
+    stage.store.gate.set()
+    task = asyncio.create_task(ingest(stage.deps))
+    await between.wait()
+    return task, file_id
+
+
+async def test_a_successor_begins_the_stage_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks neither missing nor doubled, also where the former reader wakes up in between."""
+    late, file_id = await halt(stage, monkeypatch)
+    await stage.end_leases()
+    await sweep.sweep_files(stage.deps)
+    partly = await stage.file(file_id)
+
+    await ingest(stage.worker())
+    done = await stage.file(file_id)
+    stage.go_on.set()
+    await late
+
+    assert (partly["stage"], partly["chunks"]) == ("reading", 2)
+    assert (done["status"], done["stage"], done["chunks"], done["usage_bytes"]) == ("completed", "read", 5, 2000)
+    assert await stage.file(file_id) == done
+    assert await stage.chunks(file_id) == 5
+
+
+async def test_of_a_file_cancelled_halfway_nothing_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, file_id = await halt(stage, monkeypatch)
+    await stage.database.all(text("UPDATE vector_stores SET expires_after_days = 1, expires_at = now()"))
+
+    await sweep.sweep_files(stage.deps)  # the store expires
+    stage.go_on.set()
+    await reader
+    await sweep.sweep_files(stage.deps)
+
+    left = await stage.file(file_id)
+    assert (left["status"], left["chunks"], left["usage_bytes"]) == ("cancelled", 0, 0)
+    assert await stage.chunks(file_id) == 0
+
+
+async def test_chunks_of_a_cancelled_batch_go_with_the_next_sweep(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, file_id = await halt(stage, monkeypatch)
+    await stage.database.all(
+        text(
+            "UPDATE vector_store_files SET status = 'cancelled', finished_at = now(),"
+            " lease_owner = NULL, lease_expires_at = NULL, term = term + 1"
+        )
+    )
+    stage.go_on.set()
+    await reader
+    kept = await stage.chunks(file_id)
+
+    await sweep.sweep_files(stage.deps)
+
+    left = await stage.file(file_id)
+    assert (kept, left["chunks"], left["usage_bytes"], await stage.chunks(file_id)) == (2, 0, 0, 0)
+
+
+async def test_a_file_removed_halfway_leaves_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, file_id = await halt(stage, monkeypatch)
+
+    await files.delete(stage.database, stage.store, stage.project_id, file_id)
+    stage.go_on.set()
+    await reader
+
+    left = await stage.database.one(text("SELECT count(*) AS n FROM chunks"))
+    assert left == {"n": 0}
+
+
+async def test_what_is_read_is_not_read_again(stage: Stage) -> None:
+    """A worker died between the stages: the next one doesn't need the bytes."""
+    file_id = await stage.upload()
+    await stage.add(file_id)
+    stage.store.gate.set()
+    await ingest(stage.deps)
+    await stage.database.all(text("UPDATE vector_store_files SET status = 'in_progress', finished_at = NULL"))
+    await stage.store.delete(file_id)
+
+    await ingest(stage.worker())
+
+    assert ((await stage.file(file_id))["status"], await stage.chunks(file_id)) == ("completed", 1)

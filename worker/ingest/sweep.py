@@ -1,5 +1,5 @@
-"""What nobody else will do for vector stores: files whose worker died wait again, or fail; stores expire; lost rings
-are rung again.
+"""What nobody else will do for vector stores: files whose worker died wait again, or fail; chunks of files that will
+not be completed go; stores expire; lost rings are rung again.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import structlog
 
 from shared.database import Row
 from shared.queue import INGEST_QUEUE, RINGS_FOR_FILES
-from shared.vector_stores import statements, transitions
+from shared.vector_stores import reading, statements, transitions
 from shared.vector_stores.transitions import Transition
 from worker.deps import Deps
 
@@ -19,6 +19,7 @@ LOST_AFTER = timedelta(seconds=2)
 MAX_ATTEMPTS = 3  # workers that may die over one file
 AT_MOST = 500  # rows of one statement
 STORES_AT_MOST = 10  # whose chunks, which may be many, go in one statement
+FILES_AT_MOST = 20  # likewise
 
 
 async def sweep_files(deps: Deps) -> None:
@@ -31,6 +32,7 @@ async def sweep_files(deps: Deps) -> None:
     expiry = statements.expire_stores(STORES_AT_MOST)
     for row in await deps.vital.all(expiry.sql, expiry.params):
         log.info("sweep.store_expired", vector_store_id=row["id"])
+    await deps.vital.all(reading.FORGET_LEFT_OVER, {"at_most": FILES_AT_MOST})
     await deps.vital.all(statements.FORGET_REMOVED, {"at_most": AT_MOST})
     await _ring_again(deps)
 

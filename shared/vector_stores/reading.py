@@ -1,0 +1,48 @@
+"""The SQL of reading a file, stage by stage; the status that comes of it is `statements.py`'s alone.
+
+Each statement is guarded by the ingestion and its term: no row means that the file has passed on. Each sets what is
+true after it and adds to nothing, so that one that was cut off, and may have been committed, can be sent again.
+"""
+
+from sqlalchemy import text
+
+# What a former attempt left goes with the same statement; the lease was lost, or given back, in the middle of it.
+BEGIN = text("""
+WITH begun AS (
+  UPDATE vector_store_files SET stage = 'reading', format = NULL, reader = NULL, pages = NULL, pages_read = 0,
+    chunks = 0, chunks_embedded = 0, usage_bytes = 0
+  WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage <> 'read' RETURNING ingestion),
+  forgotten AS (DELETE FROM chunks USING begun WHERE chunks.ingestion = begun.ingestion)
+SELECT ingestion FROM begun""")
+
+# `new_chunks` is a JSON array of objects; `chunks`, `usage_bytes` and `pages_read` are the totals with these.
+KEEP = text("""
+WITH held AS (
+  UPDATE vector_store_files SET chunks = greatest(chunks, :chunks), usage_bytes = greatest(usage_bytes, :usage_bytes),
+    pages = CAST(:pages AS int), pages_read = greatest(pages_read, :pages_read)
+  WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'reading'
+  RETURNING ingestion, project_id, vector_store_id),
+  kept AS (
+  INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings)
+  SELECT held.ingestion, new.position, held.project_id, held.vector_store_id, new.text, new.tokens, new.begins,
+    new.ends, new.page, new.headings
+  FROM held, json_to_recordset(CAST(:new_chunks AS json)) AS new(
+    position int, text text, tokens int, begins int, ends int, page int, headings text[])
+  ON CONFLICT (ingestion, position) DO NOTHING)
+SELECT ingestion FROM held""")
+
+# The count is the proof that nothing is missing, however late a statement of before may have been carried out.
+MARK_READ = text("""
+UPDATE vector_store_files SET stage = 'read', format = :format, reader = :reader, pages_read = coalesce(pages, 0)
+WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress'
+AND (SELECT count(*) FROM chunks WHERE chunks.ingestion = vector_store_files.ingestion) = :chunks
+RETURNING *""")
+
+# Whoever failed or cancelled a file can't see what its worker keeps at that very moment; a second later it is seen.
+FORGET_LEFT_OVER = text("""
+WITH due AS (
+  SELECT ingestion FROM vector_store_files WHERE status IN ('failed', 'cancelled') AND chunks > 0
+  LIMIT :at_most FOR UPDATE SKIP LOCKED),
+  forgotten AS (DELETE FROM chunks WHERE ingestion IN (SELECT ingestion FROM due))
+UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, usage_bytes = 0
+FROM due WHERE vector_store_files.ingestion = due.ingestion RETURNING id""")
