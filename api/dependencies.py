@@ -12,6 +12,7 @@ from shared.errors import InvalidRequest
 from shared.table import Page
 from shared.wire import limits
 from shared.wire.fields import Dialect, begins_with
+from shared.wire.steps import INCLUDABLE, Includable
 
 
 def _services(request: Request) -> Services:
@@ -73,16 +74,14 @@ def _page(
 ThePage = Annotated[Page, Depends(_page)]
 
 
-def _included(
-    included: Annotated[
-        list[Literal["step_details.tool_calls[*].file_search.results[*].content"]] | None, Query(alias="include[]")
-    ] = None,
-) -> frozenset[str]:
-    return frozenset(included or [])
+def _contents(
+    included: Annotated[list[Includable] | None, Query(alias="include[]")] = None,
+) -> bool:
+    return INCLUDABLE in (included or [])
 
 
-INCLUDED = Depends(_included)
-"""What is to be shown beyond the usual: the texts that file_search found. Steps have none as long as none searches."""
+Contents = Annotated[bool, Depends(_contents)]
+"""Are the texts that file_search found to be shown?"""
 
 
 def reply(body: Any, headers: dict[str, str] | None = None) -> Response:

@@ -23,7 +23,8 @@ from shared.events.writer import EventWriter
 from shared.runs.status import TERMINAL
 from shared.wire.fields import Dialect
 from shared.wire.objects import Object
-from shared.wire.runs import run_object, step_object
+from shared.wire.runs import run_object
+from shared.wire.steps import step_object
 from shared.wire.threads import thread_object
 
 TOLD_AFTER = timedelta(seconds=10)
@@ -71,7 +72,7 @@ def resumed(services: Services, row: Row, step: Mapping[str, Any], dialect: Dial
     crossing("outputs.submitted")
     run = run_object(row, dialect)
     writer = _writer(services, row)
-    writer.put("thread.run.step.completed", step_object(step))
+    writer.put("thread.run.step.completed", step_object(step, dialect, contents=row["include_contents"]))
     writer.put("thread.run.queued", run)
     return _rung(services, row, writer, run, stream=stream)
 

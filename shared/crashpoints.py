@@ -17,6 +17,8 @@ Point = Literal[
     "upload.completed",  # API: committed, not answered
     "run.claimed",  # worker: committed, nothing done yet
     "answer.heard",  # worker: the model has said everything, nothing is recorded
+    "calls.recorded",  # worker: calls of our tools are recorded, none is carried out
+    "outputs.recorded",  # worker: what they returned is recorded, the model not asked again
     "run.settled",  # worker: committed, nobody told
     "run.announced",  # worker: last events queued, room for others not made
     "run.requeued",  # sweeper: committed, not rung for

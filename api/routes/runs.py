@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from api import launch, tool_resources
-from api.dependencies import INCLUDED, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.dependencies import Contents, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from api.services import Services
@@ -19,7 +19,8 @@ from shared.runs.status import TERMINAL
 from shared.threads import commands as threads
 from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import listing
-from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object, step_object
+from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object
+from shared.wire.steps import step_object
 from shared.wire.threads import ModifyMetadata
 
 router = APIRouter(route_class=JsonRoute)
@@ -48,8 +49,10 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
     return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
 
 
-@router.post("/threads/{thread_id}/runs", dependencies=[INCLUDED])
-async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices) -> Response:
+@router.post("/threads/{thread_id}/runs")
+async def create_run(
+    thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices, contents: Contents
+) -> Response:
     """Create a run; streamed, if asked for."""
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
@@ -65,7 +68,7 @@ async def create_run(thread_id: ThreadId, body: CreateRun, caller: TheCaller, se
         caller.project_id,
         ids.new("run"),
         thread_id,
-        body.params(),
+        {**body.params(), "include_contents": contents},
         dialect=caller.dialect,
         defaults=_defaults(services),
         when_busy=when_busy,
@@ -139,25 +142,25 @@ async def submit_tool_outputs(
     return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/steps", dependencies=[INCLUDED])
+@router.get("/threads/{thread_id}/runs/{run_id}/steps")
 async def list_steps(
-    thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices, page: ThePage
+    thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices, page: ThePage, contents: Contents
 ) -> Response:
     """List what the run did."""
     keys = {"run_id": run_id, "thread_id": thread_id, "project_id": caller.project_id}
     found = await table.page(services.executor, RunStep, keys, page)
     if not found.rows:
         await runs.get(services.executor, caller.project_id, thread_id, run_id)
-    return reply(listing(found, step_object))
+    return reply(listing(found, lambda row: step_object(row, caller.dialect, contents=contents)))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", dependencies=[INCLUDED])
+@router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}")
 async def get_step(
-    thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices
+    thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices, contents: Contents
 ) -> Response:
     """Retrieve one step."""
     row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
-    return reply(step_object(row))
+    return reply(step_object(row, caller.dialect, contents=contents))
 
 
 def _defaults(services: Services) -> runs.Defaults:

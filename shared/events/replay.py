@@ -9,7 +9,8 @@ from shared.database import Executor, Row
 from shared.events.types import DONE, EventId, frame
 from shared.runs.status import RunStatus
 from shared.wire.objects import Object
-from shared.wire.runs import run_object, step_object
+from shared.wire.runs import run_object
+from shared.wire.steps import call_delta, step_object
 from shared.wire.threads import message_object
 
 _STEPS = text("SELECT * FROM run_steps WHERE run_id = :run_id ORDER BY position")
@@ -27,7 +28,7 @@ async def from_rows(db: Executor, run: Row, after: EventId, finished: Collection
     steps = await db.all(_STEPS, {"run_id": run["id"]})
     messages = await db.all(_MESSAGES, {"run_id": run["id"], "thread_id": run["thread_id"]})
     by_id = {message["id"]: message for message in messages}
-    events = [event for step in steps if step["id"] not in finished for event in _step(step, by_id, run["dialect"])]
+    events = [event for step in steps if step["id"] not in finished for event in _step(run, step, by_id)]
     events.append((f"thread.run.{run['status']}", run_object(run, run["dialect"])))
     events.append((DONE, "[DONE]"))
     term = max(run["term"], after.term)
@@ -43,16 +44,17 @@ def deleted(after: EventId) -> bytes:
     return frame(first, "error", {"error": problem, **problem}) + frame(second, DONE, "[DONE]")
 
 
-def _step(step: Row, messages: Mapping[str, Row], dialect: Any) -> Iterator[Told]:
+def _step(run: Row, step: Row, messages: Mapping[str, Row]) -> Iterator[Told]:
+    dialect, contents = run["dialect"], run["include_contents"]
     begun = {**step, "status": "in_progress", "ended_at": None, "last_error": None}
     calls = step["type"] == "tool_calls"
     if calls:
         begun["details"] = {"type": "tool_calls", "tool_calls": []}
-    yield "thread.run.step.created", step_object(begun)
-    yield "thread.run.step.in_progress", step_object(begun)
-    yield from _calls(step) if calls else _message(messages.get(_message_id(step)), dialect)
+    yield "thread.run.step.created", step_object(begun, dialect)
+    yield "thread.run.step.in_progress", step_object(begun, dialect)
+    yield from _calls(step, dialect) if calls else _message(messages.get(_message_id(step)), dialect)
     if step["status"] != "in_progress":
-        yield f"thread.run.step.{step['status']}", step_object(step)
+        yield f"thread.run.step.{step['status']}", step_object(step, dialect, contents=contents)
 
 
 def _message(message: Row | None, dialect: Any) -> Iterator[Told]:
@@ -61,7 +63,7 @@ def _message(message: Row | None, dialect: Any) -> Iterator[Told]:
     begun = {**message, "status": "in_progress", "ended_at": None, "incomplete_reason": None, "content": []}
     yield "thread.message.created", message_object(begun, dialect)
     yield "thread.message.in_progress", message_object(begun, dialect)
-    content = [{"index": index, **part} for index, part in enumerate(message["content"])]
+    content = [_indexed(index, part) for index, part in enumerate(message_object(message, dialect)["content"])]
     yield (
         "thread.message.delta",
         {"id": message["id"], "object": "thread.message.delta", "delta": {"content": content}},
@@ -69,9 +71,17 @@ def _message(message: Row | None, dialect: Any) -> Iterator[Told]:
     yield f"thread.message.{message['status']}", message_object(message, dialect)
 
 
-def _calls(step: Row) -> Iterator[Told]:
+def _indexed(index: int, part: Mapping[str, Any]) -> Object:
+    """A part as a delta tells it: with its place, and those of its annotations."""
+    if part["type"] != "text":
+        return {"index": index, **part}
+    annotations = [{"index": place, **annotation} for place, annotation in enumerate(part["text"]["annotations"])]
+    return {"index": index, **part, "text": {**part["text"], "annotations": annotations}}
+
+
+def _calls(step: Row, dialect: Any) -> Iterator[Told]:
     for index, call in enumerate(step["details"]["tool_calls"]):
-        details = {"type": "tool_calls", "tool_calls": [{"index": index, **call}]}
+        details = {"type": "tool_calls", "tool_calls": [{"index": index, **call_delta(call, dialect)}]}
         yield (
             "thread.run.step.delta",
             {"id": step["id"], "object": "thread.run.step.delta", "delta": {"step_details": details}},

@@ -57,6 +57,13 @@ class EventWriter:
         else:
             self._flush_soon()
 
+    def annotated(self, message_id: str, text: str, annotation: Object) -> None:
+        """Add words of a message that an annotation is about, with it."""
+        self._merge_text()
+        self._message_id = message_id
+        self._add_text(message_id, {"value": text, "annotations": [annotation]})
+        self._flush_soon()
+
     def flush(self) -> None:
         """Send what has gathered."""
         if commands := self.take():
@@ -81,13 +88,13 @@ class EventWriter:
         self._frames.append(frame(EventId(self._term, self._sequence), event, data))
 
     def _merge_text(self) -> None:
-        if self._text:
-            part = {"index": 0, "type": "text", "text": {"value": "".join(self._text)}}
-            self._text = []
-            self._add(
-                "thread.message.delta",
-                {"id": self._message_id, "object": "thread.message.delta", "delta": {"content": [part]}},
-            )
+        if text := "".join(self._text):
+            self._add_text(self._message_id, {"value": text})
+        self._text = []
+
+    def _add_text(self, message_id: str | None, text: Object) -> None:
+        delta = {"content": [{"index": 0, "type": "text", "text": text}]}
+        self._add("thread.message.delta", {"id": message_id, "object": "thread.message.delta", "delta": delta})
 
     def _flush_soon(self) -> None:
         if self._timer is None:

@@ -37,8 +37,8 @@ class Run(SQLModel, table=True):
     `term` counts the hands that the run has passed through and fences off earlier ones; `attempts` counts the workers
     that died holding it, `max_attempts` how many may; `model_retry` is how patient it is with the model, null where the
     server's settings decide; `rung_at` is when a worker was last told of it. A run that is `waiting` is queued behind
-    another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `history` tells of
-    every move: at, reason, term, worker.
+    another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `include_contents`
+    says that its events show the texts that file_search finds. `history` tells of every move: at, reason, term, worker.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -76,6 +76,7 @@ class Run(SQLModel, table=True):
     truncation_strategy: Json = columns.json(default='{"type": "auto", "last_messages": null}')
     max_prompt_tokens: int | None = _limit()
     max_completion_tokens: int | None = _limit()
+    include_contents: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     file_ids: JsonList = columns.json(default="[]")  # v1 alone
     meta: Json = columns.metadata()
 
@@ -103,8 +104,8 @@ class Run(SQLModel, table=True):
 
 
 class RunStep(SQLModel, table=True):
-    """One thing that a run did: a message, or calls of tools. Written once, when it is done; only a step that waits
-    for tool outputs is written in progress and finished by their submission.
+    """One thing that a run did: a message, or calls of tools. A message is written once, when it is done; calls are
+    written in progress, and finished when all of their tools have answered: ours, or the client by its submission.
     """
 
     __tablename__ = "run_steps"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it

@@ -32,7 +32,7 @@ _INSERT_RUN = """
 INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
   max_attempts, model_retry,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
-  truncation_strategy, max_prompt_tokens, max_completion_tokens, file_ids, metadata)
+  truncation_strategy, max_prompt_tokens, max_completion_tokens, include_contents, file_ids, metadata)
 SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
   :max_attempts, CAST(:model_retry AS jsonb),
@@ -43,7 +43,7 @@ SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now
   coalesce(:temperature, assistant.temperature), coalesce(:top_p, assistant.top_p),
   coalesce(:reasoning_effort, assistant.reasoning_effort),
   coalesce(CAST(:response_format AS jsonb), assistant.response_format), CAST(:truncation_strategy AS jsonb),
-  :max_prompt_tokens, :max_completion_tokens, assistant.file_ids, CAST(:metadata AS jsonb)
+  :max_prompt_tokens, :max_completion_tokens, :include_contents, assistant.file_ids, CAST(:metadata AS jsonb)
 FROM thread, assistant
 WHERE :enqueue OR NOT thread.busy
 RETURNING *"""
@@ -73,15 +73,15 @@ SELECT * FROM run""")
 # One statement claims the run and reads what the model is to be told: the newest messages and the finished tool calls
 # of the thread, oldest first, and where the run's steps have got to.
 _CONTEXT = """
-SELECT jsonb_agg(item ORDER BY created_at, id) FROM (
+SELECT jsonb_agg(item ORDER BY created_at, id) AS context FROM (
   SELECT *, sum(size) OVER (ORDER BY created_at DESC, id DESC) - size AS before FROM (
     (SELECT created_at, id, pg_column_size(content) AS size,
        jsonb_build_object('type', 'message', 'run_id', run_id, 'role', role, 'content', content) AS item
-     FROM messages WHERE thread_id = claimed.thread_id ORDER BY created_at DESC, id DESC LIMIT :context_items)
+     FROM messages WHERE thread_id = {thread_id} ORDER BY created_at DESC, id DESC LIMIT :context_items)
     UNION ALL
     (SELECT created_at, id, pg_column_size(details) AS size,
        jsonb_build_object('type', 'tool_calls', 'run_id', run_id, 'details', details) AS item
-     FROM run_steps WHERE thread_id = claimed.thread_id AND type = 'tool_calls' AND status = 'completed'
+     FROM run_steps WHERE thread_id = {thread_id} AND type = 'tool_calls' AND status = 'completed'
      ORDER BY created_at DESC LIMIT :context_items)
   ) AS newest
 ) AS sized WHERE before < :context_bytes"""
@@ -107,12 +107,21 @@ _RECORDS = f"""
     FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
       AS new(id text, position int, created_at timestamptz, ended_at timestamptz, type text, status text, details jsonb,
         usage jsonb, last_error jsonb)
-    ON CONFLICT (id) DO NOTHING)"""
+    ON CONFLICT (id) DO NOTHING),
+  answered AS (
+    UPDATE run_steps SET status = new.status, details = new.details, last_error = new.last_error,
+      ended_at = CASE WHEN new.status <> 'in_progress' THEN now() END
+    FROM moved, jsonb_to_recordset(CAST(:answered AS jsonb))
+      AS new(id text, status text, details jsonb, last_error jsonb)
+    WHERE run_steps.id = new.id AND run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
 
 _CLOSE_STEPS = """
   closed AS (
     UPDATE run_steps SET status = :step_status, ended_at = now() FROM moved
-    WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
+    WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress'{besides})"""
+
+# A step that the worker doesn't know of: it was recorded by a statement whose answer was cut off.
+_UNKNOWN = " AND NOT (CAST(:answered AS jsonb) @> jsonb_build_array(jsonb_build_object('id', run_steps.id)))"
 
 _SUBMIT = """
   submitted AS (
@@ -237,8 +246,9 @@ class ContextLimits(NamedTuple):
 
 
 def claim(move: Transition, run_id: str, context: ContextLimits, *, room: bool) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context` and `steps` (how many it has),
-    as they were in the term `seen`: the one before, unless others took the run and gave it back while this waited.
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context`, `steps` (how many it has) and
+    `unfinished` (the step in progress, as JSON), as they were in the term `seen`: the one before, unless others took
+    the run and gave it back while this waited.
 
     `room` says whether it may be one on its last attempt.
     """
@@ -261,15 +271,30 @@ def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapp
     return Statement(_claim(_shape(move), which), {**_values(move), **limits, **params})
 
 
-def settle(
-    move: Transition, run_id: str, term: int, messages: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]
-) -> Statement:
-    """Carry out a worker's move and record, in the same commit, the messages and steps that led to it.
+class Records(NamedTuple):
+    """What a worker did since its last write: new messages and steps, and what became of the step in progress."""
+
+    messages: Sequence[Mapping[str, Any]] = ()
+    steps: Sequence[Mapping[str, Any]] = ()
+    answered: Sequence[Mapping[str, Any]] = ()
+
+
+def settle(move: Transition, run_id: str, term: int, records: Records) -> Statement:
+    """Carry out a worker's move and record, in the same commit, what led to it. A final one leaves no step in progress.
 
     Returns the run with `written_at`, the instant that everything written here bears.
     """
-    records = {"messages": to_json(messages), "steps": to_json(steps)}
-    return Statement(_settle(_shape(move)), {**_values(move), **records, "id": run_id, "term": term})
+    params = {**_values(move), **{name: to_json(rows) for name, rows in records._asdict().items()}, **_ending(move)}
+    return Statement(_settle(_shape(move), move.final), {**params, "id": run_id, "term": term})
+
+
+def read_context(thread_id: str, limits: ContextLimits) -> Statement:
+    """The `context` of a thread as a claim returns it, for a turn that follows calls of tools."""
+    params = {"thread_id": thread_id, "context_items": limits.items, "context_bytes": limits.bytes}
+    return Statement(_READ_CONTEXT, params)
+
+
+_READ_CONTEXT = text(_CONTEXT.format(thread_id=":thread_id"))
 
 
 def submit(move: Transition, run_id: str, project_id: str, term: int, details: Mapping[str, Any]) -> Statement:
@@ -288,15 +313,21 @@ def sweep(move: Transition, due: str, params: Mapping[str, Any]) -> Statement:
     """Carry out a move on every run that is `due` (a condition in SQL), leaving alone those that somebody else has hold
     of; their unfinished steps end with them. Returns the moved runs.
     """
-    ending = {"step_status": _STEP_ENDS[move.to]} if move.final else {}
-    return Statement(_sweep(_shape(move), due, move.final), {**_values(move), **params, **ending})
+    return Statement(_sweep(_shape(move), due, move.final), {**_values(move), **params, **_ending(move)})
 
 
 _STEP_ENDS = {
+    RunStatus.COMPLETED: StepStatus.COMPLETED,
+    RunStatus.INCOMPLETE: StepStatus.CANCELLED,
     RunStatus.CANCELLED: StepStatus.CANCELLED,
     RunStatus.EXPIRED: StepStatus.EXPIRED,
     RunStatus.FAILED: StepStatus.FAILED,
 }
+
+
+def _ending(move: Transition) -> dict[str, Any]:
+    """What becomes of a step in progress when its run ends."""
+    return {"step_status": _STEP_ENDS[move.to]} if move.final else {}
 
 
 class _Shape(NamedTuple):
@@ -389,15 +420,18 @@ def _guards(shape: _Shape) -> Iterator[str]:
 def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
-SELECT claimed.*, now() AS claimed_at, ({_CONTEXT}) AS context, (SELECT term FROM runs WHERE id = claimed.id) AS seen,
-  (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps
+SELECT claimed.*, now() AS claimed_at, ({_CONTEXT.format(thread_id="claimed.thread_id")}) AS context,
+  (SELECT term FROM runs WHERE id = claimed.id) AS seen,
+  (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps,
+  (SELECT to_jsonb(step) FROM run_steps AS step WHERE run_id = claimed.id AND status = 'in_progress') AS unfinished
 FROM claimed""")
 
 
 @cache
-def _settle(shape: _Shape) -> TextClause:
+def _settle(shape: _Shape, final: bool) -> TextClause:  # noqa: FBT001
     moved = _update(shape, "id = :id AND {guards}")
-    return text(f"WITH moved AS ({moved}), {_RECORDS} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
+    records = f"{_RECORDS}, {_CLOSE_STEPS.format(besides=_UNKNOWN)}" if final else _RECORDS
+    return text(f"WITH moved AS ({moved}), {records} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
 
 
 @cache
@@ -409,11 +443,12 @@ def _submit(shape: _Shape) -> TextClause:
 @cache
 def _cancel(shape: _Shape) -> TextClause:
     which = "id = :id AND project_id = :project_id AND {guards}"
-    return text(f"WITH moved AS ({_update(shape, which)}), {_CLOSE_STEPS} SELECT moved.*, {_NEXT} FROM moved")
+    closed = _CLOSE_STEPS.format(besides="")
+    return text(f"WITH moved AS ({_update(shape, which)}), {closed} SELECT moved.*, {_NEXT} FROM moved")
 
 
 @cache
 def _sweep(shape: _Shape, due: str, final: bool) -> TextClause:  # noqa: FBT001
     which = f"id IN (SELECT id FROM runs WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"
-    closed = f", {_CLOSE_STEPS}" if final else ""
+    closed = f", {_CLOSE_STEPS.format(besides='')}" if final else ""
     return text(f"WITH moved AS ({_update(shape, which)}){closed} SELECT moved.*, {_NEXT} FROM moved")

@@ -49,7 +49,7 @@ TERMINAL = frozenset(RunStatus) - ACTIVE
 
 
 class StepStatus(StrEnum):
-    """What a step is doing. Only a step that waits for tool outputs is stored in progress."""
+    """What a step is doing. Only a step whose tools have yet to answer is stored in progress."""
 
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"

@@ -108,8 +108,9 @@ def claim(owner: str, lease: timedelta) -> Transition:
 
 
 def record(usage: Usage) -> Transition:
-    """A finished turn is kept while the run goes on to the next."""
-    return _by_worker(Reason.RECORDED, RunStatus.IN_PROGRESS, usage=dict(usage))
+    """What was done is kept while the run goes on. An acknowledged cancel doesn't undo it; it comes next."""
+    values = {"usage": dict(usage)}
+    return Transition(Reason.RECORDED, RunStatus.IN_PROGRESS, _HELD, Holder.WORKER, Cancel.INDIFFERENT, values)
 
 
 def require_action(usage: Usage, tool_calls: list[dict[str, Any]]) -> Transition:

@@ -1,7 +1,8 @@
 """What can be done to vector stores."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
@@ -11,6 +12,15 @@ from shared.errors import InvalidRequest, NotFound, found
 from shared.table import Listing, Page
 from shared.vector_stores import counts, statements
 from shared.vector_stores.rows import VectorStore
+
+
+class Scope(NamedTuple):
+    """Where the file_search of a run looks, and which of the thread's calls of tools it is."""
+
+    store_ids: list[str]
+    thread_store_ids: list[str]
+    number: int
+
 
 TRIES = 5  # of a statement that something else got in the way of; each further one is as unlikely as the first
 
@@ -75,6 +85,28 @@ async def require_live(db: Executor, project_id: str, store_id: str) -> None:
     """Make sure that the store is there and can be used. Raises NotFound, or InvalidRequest if it has expired."""
     if (await _plain(db, project_id, store_id))["expired_at"] is not None:
         raise InvalidRequest(f"Vector store {store_id} has expired.", code="vector_store_expired")
+
+
+async def scope(db: Executor, project_id: str, assistant_id: str, thread_id: str) -> Scope:
+    """The stores that a run on this thread searches. Raises InvalidRequest if one has expired, like the original."""
+    params = {"project_id": project_id, "assistant_id": assistant_id, "thread_id": thread_id}
+    rows = await db.all(statements.SCOPE, params)
+    for row in rows:
+        if row["expired"]:
+            raise InvalidRequest(f"Vector store {row['id']} has expired.", code="vector_store_expired")
+    return Scope(
+        [row["id"] for row in rows],
+        [row["id"] for row in rows if row["of_thread"]],
+        rows[0]["number"] if rows else 0,
+    )
+
+
+async def unread(
+    db: Executor, project_id: str, store_ids: Sequence[str], *, at_most: int, fresh: timedelta
+) -> Sequence[Row]:
+    """The newest files that are still being read: `filename`, and whether they came in the last `fresh`."""
+    params = {"project_id": project_id, "store_ids": list(store_ids), "at_most": at_most, "fresh": fresh}
+    return await db.all(statements.UNREAD, params)
 
 
 async def persistently(db: Executor, statement: Any, params: Mapping[str, Any]) -> Sequence[Row]:

@@ -17,20 +17,22 @@ from shared.vector_stores.filters import json_path
 async def search(
     db: Executor,
     project_id: str,
-    store_id: str,
+    store_ids: Sequence[str],
     queries: Sequence[str],
     *,
     filters: Mapping[str, Any] | None = None,
     threshold: float = 0,
     limit: int = 10,
 ) -> Sequence[Row]:
-    """The chunks that answer any of the queries, best first: `file_id`, `filename`, `attributes`, `text`, `score`.
+    """The chunks that answer any of the queries, best first: `file_id`, `filename`, `attributes`, `text`, `score`,
+    `chunk_id`, `page`.
 
-    Raises NotFound, or InvalidRequest if the store has expired.
+    Raises NotFound, or InvalidRequest if a store has expired.
     """
-    await stores.require_live(db, project_id, store_id)
+    for store_id in store_ids:
+        await stores.require_live(db, project_id, store_id)
     params = {
-        "store_ids": [store_id],
+        "store_ids": list(store_ids),
         "project_id": project_id,
         "queries": list(queries),
         "filter": None if filters is None else json_path(filters),

@@ -102,10 +102,30 @@ hits AS (
   WHERE chunks.vector_store_id = ANY(:store_ids) AND chunks.project_id = :project_id AND file.status = 'completed'
   AND (CAST(:filter AS jsonpath) IS NULL OR file.attributes @@ CAST(:filter AS jsonpath))
   GROUP BY chunks.ingestion, chunks.position)
-SELECT file.id AS file_id, files.filename, file.attributes, chunks.text, hits.score
+SELECT file.id AS file_id, files.filename, file.attributes, chunks.text, hits.score,
+  concat(hits.ingestion, '-', hits.position) AS chunk_id, CAST(NULL AS int) AS page
 FROM hits JOIN chunks USING (ingestion, position)
 JOIN vector_store_files AS file ON file.ingestion = hits.ingestion JOIN files ON files.id = file.id
 WHERE hits.score >= :threshold ORDER BY hits.score DESC, file.id, hits.position LIMIT :limit""")
+
+# Where the file_search of a run looks: in the stores of its assistant and of its thread, as they are now. `number` is
+# that of the thread's steps that call tools, the one in progress included.
+SCOPE = text("""
+WITH named AS (
+  SELECT jsonb_array_elements_text(tool_resources #> '{file_search,vector_store_ids}') AS id, false AS of_thread
+  FROM assistants WHERE id = :assistant_id AND project_id = :project_id
+  UNION ALL
+  SELECT jsonb_array_elements_text(tool_resources #> '{file_search,vector_store_ids}'), true
+  FROM threads WHERE id = :thread_id AND project_id = :project_id)
+SELECT named.id, bool_or(of_thread) AS of_thread, bool_or(expired_at IS NOT NULL) AS expired,
+  (SELECT count(*) FROM run_steps WHERE thread_id = :thread_id AND type = 'tool_calls') AS number
+FROM named JOIN vector_stores ON vector_stores.id = named.id AND project_id = :project_id GROUP BY named.id""")
+
+UNREAD = text("""
+SELECT filename, file.created_at > now() - :fresh AS fresh
+FROM vector_store_files AS file JOIN files ON files.id = file.id
+WHERE vector_store_id = ANY(:store_ids) AND file.project_id = :project_id AND status = 'in_progress'
+ORDER BY file.created_at DESC LIMIT :at_most""")
 
 MARK_CANCELLED = text("""
 UPDATE vector_store_batches SET cancelled_at = coalesce(cancelled_at, now())

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.runs.status import RunStatus, StepStatus
+from shared.runs.status import RunStatus
 from shared.wire import limits
 from shared.wire.assistants import Model
 from shared.wire.fields import (
@@ -84,6 +84,7 @@ class _Run(Body):
             },
             "max_prompt_tokens": self.max_prompt_tokens,
             "max_completion_tokens": self.max_completion_tokens,
+            "include_contents": False,
             "metadata": self.metadata or {},
         }
 
@@ -274,26 +275,3 @@ def required_action(stored: Mapping[str, Any] | None) -> Object | None:
     if stored is None:
         return None
     return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": stored["tool_calls"]}}
-
-
-def step_object(row: Mapping[str, Any]) -> Object:
-    """A row of `run_steps` as an OpenAI object. `usage` is null until the end, which calls reach with their outputs."""
-    status, ended_at = row["status"], seconds(row["ended_at"])
-    return {
-        "id": row["id"],
-        "object": "thread.run.step",
-        "created_at": seconds(row["created_at"]),
-        "run_id": row["run_id"],
-        "assistant_id": row["assistant_id"],
-        "thread_id": row["thread_id"],
-        "type": row["type"],
-        "status": status,
-        "cancelled_at": ended_at if status == StepStatus.CANCELLED else None,
-        "completed_at": ended_at if status == StepStatus.COMPLETED else None,
-        "expired_at": ended_at if status == StepStatus.EXPIRED else None,
-        "failed_at": ended_at if status == StepStatus.FAILED else None,
-        "last_error": row["last_error"],
-        "step_details": row["details"],
-        "usage": row["usage"] if ended_at else None,
-        "metadata": row["metadata"],
-    }

@@ -1,6 +1,6 @@
 """Threads and messages on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
@@ -176,9 +176,9 @@ def stored_content(content: str | list[Part]) -> list[dict[str, Any]]:
     return [text_part(part.text) if isinstance(part, TextPart) else part.model_dump(mode="json") for part in content]
 
 
-def text_part(value: str) -> dict[str, Any]:
-    """A text part with no annotations."""
-    return {"type": "text", "text": {"value": value, "annotations": []}}
+def text_part(value: str, annotations: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """A text part, annotated or not."""
+    return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
 
 
 def thread_object(row: Mapping[str, Any]) -> Object:
@@ -210,7 +210,7 @@ def message_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
         "completed_at": ended_at if row["status"] == "completed" else None,
         "incomplete_at": ended_at if row["status"] == "incomplete" else None,
         "role": row["role"],
-        "content": row["content"],
+        "content": [_shown_part(part, dialect) for part in row["content"]],
         "assistant_id": row["assistant_id"],
         "run_id": row["run_id"],
         "attachments": row["attachments"],
@@ -219,3 +219,21 @@ def message_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
     if dialect == "v1":
         shown["file_ids"] = row["file_ids"]
     return shown
+
+
+def _shown_part(part: Mapping[str, Any], dialect: Dialect) -> Object:
+    """Content is kept as v2 shows it."""
+    if dialect == "v2" or part["type"] != "text" or not part["text"]["annotations"]:
+        return dict(part)
+    annotations = [annotation_object(annotation, dialect) for annotation in part["text"]["annotations"]]
+    return {"type": "text", "text": {"value": part["text"]["value"], "annotations": annotations}}
+
+
+def annotation_object(annotation: Mapping[str, Any], dialect: Dialect) -> Object:
+    """A citation as it is kept, in that dialect's shape: v1 has the quote where the original had it, v2 with what else
+    is ours: `page` (null where the file has none) and `chunk_id`.
+    """
+    if dialect == "v2" or annotation["type"] != "file_citation":
+        return dict(annotation)
+    shown = {name: value for name, value in annotation.items() if name != "assistantd"}
+    return shown | {"file_citation": {**annotation["file_citation"], "quote": annotation["assistantd"]["quote"]}}

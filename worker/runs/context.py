@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from worker.tools import file_search
+
 Chat = dict[str, Any]
 
 Unit = list[Chat]
@@ -26,15 +28,22 @@ def units(
 
     `items` are messages and finished tool calls of the thread, as the claim returns them; `images` are data: URLs by
     file id. With `last_messages` only so many messages are told, and what came after the first of them; what the run
-    itself said since it began doesn't count.
+    itself said since it began doesn't count. Of searches, those of the run itself are told with all that they found.
     """
     told: list[Unit] = []
     for item in _cut(items, last_messages, run_id):
         if item["type"] == "message":
             told.append([_message(item, images)])
-        elif exchange := _exchange(item, told):
+        elif exchange := _exchange(item, told, whole=item["run_id"] == run_id):
             told.append(exchange)
     return told
+
+
+def sources(items: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], file_search.Source]:
+    """What the marks in these items stand for."""
+    calls = [call for item in items if item["type"] == "tool_calls" for call in item["details"]["tool_calls"]]
+    found = [file_search.sources(call) for call in calls if call["type"] == file_search.NAME]
+    return {mark: source for one in found for mark, source in one.items()}
 
 
 def image_files(items: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -84,23 +93,24 @@ def _part(part: Mapping[str, Any], images: Mapping[str, str]) -> Chat:
             return {"type": "image_url", "image_url": {"url": url, "detail": file.get("detail", "auto")}}
 
 
-def _exchange(item: Mapping[str, Any], before: list[Unit]) -> Unit:
+def _exchange(item: Mapping[str, Any], before: list[Unit], *, whole: bool) -> Unit:
     """A tool step: the calls, as one assistant message (together with what it said just before), then the outputs."""
-    calls = [call for call in item["details"]["tool_calls"] if call["type"] == "function"]
-    if not calls:
+    exchanges = [_call(call, whole=whole) for call in item["details"]["tool_calls"]]
+    if not exchanges:
         return []
     said = None
     if before and before[-1][0]["role"] == "assistant" and "tool_calls" not in before[-1][0]:
         said = before.pop()[0]["content"]
-    asked = [
-        {
-            "id": call["id"],
-            "type": "function",
-            "function": {"name": call["function"]["name"], "arguments": call["function"]["arguments"]},
-        }
-        for call in calls
-    ]
-    outputs = [
-        {"role": "tool", "tool_call_id": call["id"], "content": call["function"].get("output") or ""} for call in calls
-    ]
-    return [{"role": "assistant", "content": said, "tool_calls": asked}, *outputs]
+    calls, outputs = zip(*exchanges, strict=True)
+    return [{"role": "assistant", "content": said, "tool_calls": list(calls)}, *outputs]
+
+
+def _call(call: Mapping[str, Any], *, whole: bool) -> tuple[Chat, Chat]:
+    """A call and its output; of what an earlier run found, where it was found."""
+    if call["type"] == file_search.NAME:
+        name, arguments, output = file_search.NAME, call["arguments"], file_search.told(call, whole=whole)
+    else:
+        function = call["function"]
+        name, arguments, output = function["name"], function["arguments"], function.get("output") or ""
+    asked = {"id": call["id"], "type": "function", "function": {"name": name, "arguments": arguments}}
+    return asked, {"role": "tool", "tool_call_id": call["id"], "content": output}

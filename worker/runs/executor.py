@@ -7,39 +7,35 @@ worker goes on after the last recorded step, which it finds in the context that 
 import asyncio
 from collections.abc import Coroutine
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
-from shared.events.log import keeping
-from shared.events.writer import EventWriter
-from shared.runs import commands, statements, transitions
-from shared.runs.statements import NEXT_OF_PROJECT
-from shared.runs.status import RunStatus
-from shared.runs.transitions import Cancel, Transition
+from shared.runs import transitions
+from shared.runs.transitions import Transition
 from shared.wire.runs import run_object
 from worker.deps import Deps
 from worker.models.client import Patience
-from worker.models.deltas import USAGE
 from worker.models.errors import ModelError
-from worker.runs import turn, write
+from worker.runs import turn
+from worker.runs.attempt import Attempt, PassedOn
 from worker.runs.claim import claim, is_stale
-from worker.runs.clock import RunClock
-from worker.runs.live import Held, Stop
-from worker.runs.outcome import Finished, NeedsClient, Outcome, Truncated
+from worker.runs.live import Stop
+from worker.runs.outcome import CallsTools, End, Failed, Finished, NeedsClient, Outcome, Truncated
 from worker.runs.question import question
-from worker.runs.turn import Ending, Turn
+from worker.runs.turn import Ending
+from worker.tools import calls
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-UNSTORABLE = (DataError, IntegrityError, ProgrammingError, TypeError, ValueError)
+STEPS = 100
+"""After so many the model is offered no more tools, and has to answer: some would search for ever."""
 
 
 async def execute(run_id: str, deps: Deps) -> None:
@@ -75,111 +71,31 @@ async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
         return await task, True
 
 
-class Attempt:
-    """A run in the hands of one worker, from claim to settlement."""
-
-    def __init__(self, deps: Deps, claimed: Row, held: Held) -> None:
-        self.deps = deps
-        self.run = claimed
-        self.held = held
-        self.clock = RunClock(claimed["claimed_at"])
-        self.position: int = claimed["steps"]
-        self.turn: Turn | None = None
-        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
-
-    @property
-    def time_left(self) -> timedelta:
-        """Until the run expires."""
-        return self.clock.until(self.run["expires_at"])
-
-    def begin_turn(self) -> Turn:
-        """The next turn, at the next free position."""
-        self.turn = Turn(self.run, self.position, self.clock, self.writer)
-        return self.turn
-
-    @property
-    def usage(self) -> dict[str, int]:
-        """What the run has cost up to now, the turn that is under way included."""
-        before = self.run["usage"] or turn.NO_USAGE
-        now = (self.turn and self.turn.answer.usage) or turn.NO_USAGE
-        return {name: before[name] + now[name] for name in USAGE}
-
-    async def settle(self, move: Transition, ending: Ending) -> None:
-        """End this worker's part in the run, with all that led to it, and tell whoever listens.
-
-        A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told.
-        """
-        self.deps.live.leave(self.held)
-        try:
-            row = await self._write(move, ending)
-        except UNSTORABLE as error:
-            log.error("run.unstorable", error=type(error).__name__)  # noqa: TRY400 # its text would quote the answer
-            self.turn = None
-            unstorable = transitions.fail(self.usage, "server_error", "The model's answer could not be stored.")
-            row = await self._write(unstorable, ending)
-        if row is None and move.cancel is Cancel.YIELDS:
-            row = await self._write(transitions.acknowledge_cancel(self.usage), turn.CANCELLED)
-        if row is None:
-            log.info("run.passed_on")
-            return
-        crossing("run.settled")
-        if row["status"] == RunStatus.QUEUED:
-            self.deps.doorbell.ring(row["id"])
-        else:
-            self._announce(row)
-        self.writer.flush()
-        log.info("run.settled", status=row["status"], reason=row["reason"])
-        crossing("run.announced")
-        await _make_room(self.deps, row)
-
-    def _announce(self, row: Row) -> None:
-        """Tell how the run ended, or that it waits."""
-        if row["status"] == RunStatus.CANCELLED:
-            before = {**row, "status": RunStatus.IN_PROGRESS, "finished_at": None}
-            self.writer.put("thread.run.cancelling", run_object(before, row["dialect"]))
-        if self.turn is not None:
-            self.turn.announce(row["written_at"])
-        self.writer.put(f"thread.run.{row['status']}", run_object(row, row["dialect"]))
-        self.writer.done()
-
-    async def _write(self, move: Transition, ending: Ending) -> Row | None:
-        if self.turn is None or move.to is RunStatus.QUEUED:  # the next worker takes this turn again from its beginning
-            messages, steps = [], []
-        else:
-            messages, steps = self.turn.end(ending)
-        statement = statements.settle(move, self.run["id"], self.run["term"], messages, steps)
-        return await write.certain(self.deps.database, statement, move.to, self.held)
-
-
-async def _make_room(deps: Deps, run: Row) -> None:
-    """A run has ended: ring for those that could not begin because of it."""
-    if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
-        crossing("run.promoted")
-        deps.doorbell.ring(following["id"])
-    if deps.settings.project_concurrency is not None:
-        for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
-            deps.doorbell.ring(queued["id"])
-
-
 async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     """Drive the run and name the move that ends this worker's part in it."""
     try:
         async with asyncio.timeout(attempt.time_left.total_seconds()):
-            outcome = await _drive(attempt)
+            return _move(attempt, await _drive(attempt))
     except TimeoutError:
         return transitions.expire(attempt.usage), turn.EXPIRED
+    except Failed as error:
+        return _failure(attempt, error.code, error.message)
     except ModelError as error:
         return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)
-    except (OperationalError, InterfaceError, PoolTimeout) as error:  # Postgres is away: the settlement waits for it
-        log.warning("run.database_away", error=type(error).__name__)
+    except (OperationalError, InterfaceError, PoolTimeout, PassedOn) as error:
+        # Postgres is away, and the settlement waits for it; or others have the run, and the settlement finds no row.
+        log.warning("run.interrupted", error=type(error).__name__)
         return transitions.release(), turn.CANCELLED
     except Exception:
         log.exception("run.crashed")
         message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."
         return _failure(attempt, "server_error", message)
-    match outcome:
+
+
+def _move(attempt: Attempt, end: End) -> tuple[Transition, Ending]:
+    match end:
         case Finished():
             filtered = attempt.turn is not None and attempt.turn.answer.finish_reason == "content_filter"
             return transitions.complete(attempt.usage), turn.FILTERED if filtered else turn.FINISHED
@@ -213,25 +129,45 @@ def _stopped(attempt: Attempt) -> tuple[Transition, Ending]:
     return transitions.release(), turn.CANCELLED
 
 
-async def _drive(attempt: Attempt) -> Outcome:
-    """Take turns until the run ends, or needs the client."""
+async def _drive(attempt: Attempt) -> End:
+    """Take turns, and carry out the calls of our own tools between them, until the run ends or needs the client."""
     attempt.writer.put("thread.run.in_progress", run_object(attempt.run, attempt.run["dialect"]))
-    exhausted = _exhausted(attempt)
-    if exhausted is not None:
-        return exhausted
-    return await _take_turn(attempt)
+    while True:
+        if attempt.unfinished is not None and (needed := await _call_tools(attempt)) is not None:
+            return needed
+        exhausted = _exhausted(attempt)
+        if exhausted is not None:
+            return exhausted
+        outcome = await _take_turn(attempt)
+        if not isinstance(outcome, CallsTools):
+            return outcome
+        await attempt.record_turn()
+
+
+async def _call_tools(attempt: Attempt) -> NeedsClient | None:
+    """Carry out what is left of the step in progress. If functions of the client are among its calls, those remain."""
+    if attempt.unfinished is None:
+        return None
+    made = attempt.unfinished["details"]["tool_calls"]
+    await calls.carry_out(attempt.deps, attempt.run, made)
+    if functions := calls.of_client(made):
+        return NeedsClient(functions)
+    await attempt.record_outputs()
+    return None
 
 
 async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
-    run, this = attempt.run, attempt.begin_turn()
-    answer = this.answer
+    run = attempt.run
     patience = Patience.of(run, attempt.deps.settings)
-    asked = await question(attempt.deps, run, attempt.usage)
+    last = attempt.position >= STEPS
+    asked = await question(attempt.deps, run, await attempt.take_context(), attempt.usage, last=last)
     if asked is None:
         return Truncated("max_prompt_tokens")
-    async with aclosing(attempt.deps.model.stream(asked, patience)) as chunks:
-        del asked  # the model may speak for minutes, and a context be megabytes
+    this = attempt.begin_turn(asked.sources)
+    answer = this.answer
+    async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
+        del asked
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)
@@ -241,6 +177,8 @@ async def _take_turn(attempt: Attempt) -> Outcome:
         return Truncated("max_completion_tokens")
     if run["max_prompt_tokens"] is not None and attempt.usage["prompt_tokens"] > run["max_prompt_tokens"]:
         return Truncated("max_prompt_tokens")
+    if this.calls_ours:
+        return CallsTools()
     if answer.calls:
         return NeedsClient([call.plain() for call in answer.calls])
     return Finished()

@@ -10,6 +10,11 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsTools:
+    """The model called tools that are ours to carry out, perhaps functions of the client beside them."""
+
+
+@dataclass(frozen=True, slots=True)
 class NeedsClient:
     """The model called functions that the client executes."""
 
@@ -23,4 +28,16 @@ class Truncated:
     reason: Literal["max_completion_tokens", "max_prompt_tokens"]
 
 
-Outcome = Finished | NeedsClient | Truncated
+End = Finished | NeedsClient | Truncated
+"""What ends a worker's part in the run."""
+
+Outcome = End | CallsTools
+
+
+class Failed(Exception):
+    """The run can't go on; `code` and the message are those of its `last_error`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

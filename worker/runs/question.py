@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -11,19 +11,29 @@ from worker import tokens
 from worker.deps import Deps
 from worker.runs import budget, context, images
 from worker.runs.budget import Told
+from worker.runs.citations import Sources
 from worker.runs.context import Chat, Unit
+from worker.tools import offer
 
 PASSED_ON = ("temperature", "top_p", "reasoning_effort")
 
 
-async def question(deps: Deps, run: Row, used: Mapping[str, int]) -> dict[str, Any] | None:
-    """Arguments of `chat.completions.create` for the next turn of a claimed run, whose context is taken from it.
+class Question(NamedTuple):
+    """Arguments of `chat.completions.create`, and what the marks stand for that the model may repeat."""
 
-    `used` are the tokens that earlier turns cost. The thread is told from its newest message backwards, as much of it
-    as the model takes (`CONTEXT_TOKENS`) and as the run may still use of its `max_prompt_tokens`; None if those leave
-    no room for the newest question itself.
+    request: dict[str, Any]
+    sources: Sources
+
+
+async def question(
+    deps: Deps, run: Row, items: Sequence[Mapping[str, Any]], used: Mapping[str, int], *, last: bool
+) -> Question | None:
+    """What to ask for the next turn of a run on a thread of which `items` are known (see `context.units`).
+
+    `used` are the tokens that earlier turns cost; in a `last` turn no tool is offered. The thread is told from its
+    newest message backwards, as much of it as the model takes (`CONTEXT_TOKENS`) and as the run may still use of its
+    `max_prompt_tokens`; None if those leave no room for the newest question itself.
     """
-    items: list[Mapping[str, Any]] = run.pop("context") or []
     pictures = await images.load(deps, run["project_id"], context.image_files(items))
     last_messages = run["truncation_strategy"]["last_messages"]
     units = context.units(items, pictures, last_messages=last_messages, run_id=run["id"])
@@ -32,7 +42,7 @@ async def question(deps: Deps, run: Row, used: Mapping[str, int]) -> dict[str, A
     told = await _told(units, run, window if own is None else min(own, window))
     if not told.fits and own is not None and own < window:
         return None
-    return _request(
+    request = _request(
         run,
         deps.model.upstream_name(run["model"]),
         context.chat(run["instructions"], told.units),
@@ -40,10 +50,15 @@ async def question(deps: Deps, run: Row, used: Mapping[str, int]) -> dict[str, A
         budget=_left(run["max_completion_tokens"], used["completion_tokens"]),
         called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
     )
+    if last:
+        request.pop("tool_choice", None)
+        if request.get("tools"):
+            request["tool_choice"] = "none"
+    return Question(request, context.sources(items))
 
 
 async def _told(units: Sequence[Unit], run: Row, limit: int) -> Told:
-    fixed = run["instructions"] + orjson.dumps(run["tools"]).decode()
+    fixed = run["instructions"] + orjson.dumps(offer.functions(run["tools"])).decode()
     if budget.fits_uncounted(units, fixed, limit):
         return Told(units, fits=True)
     return await asyncio.to_thread(budget.fit, units, fixed, limit, tokens.count)
@@ -67,18 +82,9 @@ def _request(
         asked[counts_as] = budget
     if isinstance(run["response_format"], Mapping) and run["response_format"]["type"] != "text":
         asked["response_format"] = run["response_format"]
-    functions = [tool for tool in run["tools"] if tool["type"] == "function"]
-    if functions:
+    if functions := offer.functions(run["tools"]):
         asked["tools"] = functions
-        asked["tool_choice"] = _choice(run["tool_choice"], called=called)
+        asked["tool_choice"] = offer.choice(run["tool_choice"], met=called)
         if not run["parallel_tool_calls"]:
             asked["parallel_tool_calls"] = False
     return asked
-
-
-def _choice(choice: Any, *, called: bool) -> Any:
-    """Chat completions know words and functions; tools of ours are not theirs to choose."""
-    if isinstance(choice, Mapping) and choice.get("type") != "function":  # pyright: ignore[reportUnknownMemberType]
-        return "auto"
-    forced = choice == "required" or isinstance(choice, Mapping)
-    return "auto" if forced and called else choice

@@ -1,5 +1,6 @@
 """One turn of the model: chunks in, events out, and the message and steps that are written."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,10 +9,12 @@ from shared import ids
 from shared.database import Row
 from shared.events.writer import EventWriter
 from shared.runs.status import MessageStatus, StepStatus
-from shared.wire.runs import step_object
-from shared.wire.threads import message_object, text_part
+from shared.wire.steps import call_delta, step_object
+from shared.wire.threads import annotation_object, message_object, text_part
 from worker.models.deltas import USAGE, Answer, Delta
+from worker.runs.citations import Citations, Piece, Sources
 from worker.runs.clock import RunClock
+from worker.tools import offer
 
 Record = dict[str, Any]
 
@@ -49,15 +52,17 @@ class Turn:
     anew, and can't be recorded twice [RUN-3].
     """
 
-    def __init__(self, run: Row, position: int, clock: RunClock, writer: EventWriter) -> None:
+    def __init__(self, run: Row, position: int, clock: RunClock, writer: EventWriter, sources: Sources) -> None:
         self.answer = Answer(run["created_at"], (run["id"], position))
         self._run = run
         self._position = position
         self._clock = clock
         self._writer = writer
+        self._sources = sources
+        self._ours = offer.own(run["tools"])
         self._ended: list[Record] = []
         self._message: Record | None = None
-        self._text = ""  # of the message
+        self._said = Citations(sources)  # in the message
         self._steps: list[Record] = []
         self._tool_step: Record | None = None
 
@@ -70,14 +75,15 @@ class Turn:
         """
         if delta.call is None:
             message = self._message or self._begin_message()
-            self._text += delta.text
-            self._writer.text(message["id"], delta.text)
+            self._tell_text(message["id"], self._said.feed(delta.text))
         elif delta.call == 0:
             self._end_message()
             self._tell_call(0, delta.arguments, begins=delta.begins)
 
     def heard_all(self) -> None:
         """The answer is complete: pass on what has waited."""
+        if self._message is not None:
+            self._tell_text(self._message["id"], self._said.end())
         for place, call in enumerate(self.answer.calls[1:], start=1):
             self._tell_call(place, call.arguments, begins=True)
 
@@ -95,8 +101,7 @@ class Turn:
             step["last_error"] = ending.last_error
             step["usage"] = self.answer.usage if step is self._steps[-1] else NO_USAGE
             if of_calls:
-                calls = [_shown(call.plain()) for call in self.answer.calls]
-                step["details"] = {"type": "tool_calls", "tool_calls": calls}
+                step["details"] = {"type": "tool_calls", "tool_calls": self._calls()}
         return [*self._ended, *([self._message] if self._message else [])], self._steps
 
     def announce(self, written_at: datetime) -> None:
@@ -107,7 +112,29 @@ class Turn:
         for step in self._open_steps():
             if step["status"] != StepStatus.IN_PROGRESS:
                 step["ended_at"] = written_at
-                self._writer.put(f"thread.run.step.{step['status']}", step_object(step))
+                self._writer.put(f"thread.run.step.{step['status']}", self._step_object(step))
+
+    @property
+    def calls_ours(self) -> bool:
+        """Did the model call a tool that is ours to carry out?"""
+        return any(call.name in self._ours for call in self.answer.calls)
+
+    @property
+    def tool_step(self) -> Record | None:
+        """The step of the calls, if there are any."""
+        return self._tool_step
+
+    def _calls(self) -> list[Record]:
+        return [offer.begun(call.plain(), self._ours) for call in self.answer.calls]
+
+    def _tell_text(self, message_id: str, pieces: Iterable[Piece]) -> None:
+        for text, annotation in pieces:
+            if annotation is None:
+                self._writer.text(message_id, text)
+            else:
+                place = len(self._said.annotations) - 1
+                shown = {"index": place, **annotation_object(annotation, self._run["dialect"])}
+                self._writer.annotated(message_id, text, shown)
 
     def _open_steps(self) -> list[Record]:
         return [step for step in self._steps if step["ended_at"] is None]
@@ -116,18 +143,19 @@ class Turn:
         """The message is complete: tell so. What it cost is counted with the calls that follow it."""
         if self._message is None:
             return
+        self._tell_text(self._message["id"], self._said.end())
         self._fill_message(FINISHED)
         self._message["ended_at"] = self._clock.now()
         self._writer.put("thread.message.completed", self._message_object())
         (step,) = self._open_steps()
         step |= {"status": StepStatus.COMPLETED, "usage": NO_USAGE, "ended_at": self._message["ended_at"]}
-        self._writer.put("thread.run.step.completed", step_object(step))
+        self._writer.put("thread.run.step.completed", self._step_object(step))
         self._ended.append(self._message)
-        self._message, self._text = None, ""
+        self._message, self._said = None, Citations(self._sources)
 
     def _fill_message(self, ending: Ending) -> None:
         if self._message is not None:
-            self._message["content"] = [text_part(self._text)]
+            self._message["content"] = [text_part(self._said.text, self._said.annotations)]
             self._message["incomplete_reason"] = ending.message
             self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
 
@@ -173,19 +201,20 @@ class Turn:
             "metadata": {},
         }
         self._steps.append(step)
-        self._writer.put("thread.run.step.created", step_object(step))
-        self._writer.put("thread.run.step.in_progress", step_object(step))
+        self._writer.put("thread.run.step.created", self._step_object(step))
+        self._writer.put("thread.run.step.in_progress", self._step_object(step))
         return step
 
     def _tell_call(self, place: int, arguments: str, *, begins: bool) -> None:
         """Each value is sent once, for clients add up what they get; only arguments may come in pieces."""
         if self._tool_step is None:
             self._tool_step = self._begin_step("tool_calls", {"type": "tool_calls", "tool_calls": []})
+        call = self.answer.calls[place]
+        ours = call.name in self._ours
         if begins:
-            call = self.answer.calls[place]
-            begun = {"name": call.name, "arguments": "", "output": None}
-            self._put_call({"index": place, "id": call.id, "type": "function", "function": begun})
-        if arguments:
+            begun = offer.begun({**call.plain(), "function": {"name": call.name, "arguments": ""}}, self._ours)
+            self._put_call({"index": place, **call_delta(begun, self._run["dialect"])})
+        if arguments and not ours:
             self._put_call({"index": place, "type": "function", "function": {"arguments": arguments}})
 
     def _put_call(self, piece: Record) -> None:
@@ -196,7 +225,5 @@ class Turn:
     def _message_object(self) -> Record:
         return message_object(self._message or {}, self._run["dialect"])
 
-
-def _shown(call: Record) -> Record:
-    """A call as a step shows it: with room for its output."""
-    return {**call, "function": {**call["function"], "output": None}}
+    def _step_object(self, step: Record) -> Record:
+        return step_object(step, self._run["dialect"])
