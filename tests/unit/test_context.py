@@ -15,10 +15,10 @@ def said(role: str, text: str, run_id: str | None = None) -> dict[str, Any]:
     }
 
 
-def called(name: str, output: str, call_id: str = "call_1") -> dict[str, Any]:
+def called(name: str, output: str, call_id: str = "call_1", run_id: str | None = None) -> dict[str, Any]:
     function = {"name": name, "arguments": "{}", "output": output}
     details = {"type": "tool_calls", "tool_calls": [{"id": call_id, "type": "function", "function": function}]}
-    return {"type": "tool_calls", "details": details}
+    return {"type": "tool_calls", "run_id": run_id, "details": details}
 
 
 def chat(instructions: str, items: list[dict[str, Any]], images: dict[str, str], **cut: Any) -> list[dict[str, Any]]:

@@ -86,7 +86,18 @@ FACTS_OF_A_RUN: Schema = {
     "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history"],
 }
 
+CITED: Schema = {
+    "type": "object",
+    "properties": {"page": or_null(INTEGER), "chunk_id": STRING, "quote": STRING},
+    "required": ["page", "chunk_id", "quote"],
+}
+
 # Schema, key in its properties, and what it is to be there.
+V2: list[tuple[str, str, Schema]] = [  # in v1 the quote has its own place, and there is none for the rest
+    ("MessageContentTextAnnotationsFileCitationObject", "assistantd", CITED),
+    ("MessageDeltaContentTextAnnotationsFileCitationObject", "assistantd", CITED),
+]
+
 BOTH: list[tuple[str, str, Schema]] = [
     # additions of ours: clients ignore keys that they don't know
     ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
@@ -148,7 +159,7 @@ V1: list[tuple[str, str, Schema]] = [
 def apply(document: Schema, dialect: Dialect) -> None:
     """Amend the description, in place."""
     schemas = document["components"]["schemas"]
-    for name, key, schema in [*BOTH, *(V1 if dialect == "v1" else [])]:
+    for name, key, schema in [*BOTH, *(V1 if dialect == "v1" else V2)]:
         schemas[name]["properties"][key] = schema
     # a run that names no tools has those of its assistant, of which there may be more than a run itself may name
     schemas["RunObject"]["properties"]["tools"]["maxItems"] = limits.ASSISTANT_TOOLS
