@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from api import tool_resources
+from api import searched_files, tool_resources
 from api.dependencies import AssistantId, TheCaller, ThePage, TheServices, reply
 from api.json_route import JsonRoute
 from shared import table
@@ -22,7 +22,7 @@ async def create_assistant(body: CreateAssistant, caller: TheCaller, services: T
     """Create an assistant."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
-    await tool_resources.settle(services, caller, body.tool_resources)
+    await searched_files.settle_assistant(services, caller, body)
     row = await assistants.create(services.executor, caller.project_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 
@@ -49,6 +49,8 @@ async def modify_assistant(
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
     await tool_resources.require(services, caller, body.tool_resources)
+    if caller.dialect == "v1":
+        await searched_files.follow_assistant(services, caller, assistant_id, body)
     row = await assistants.modify(services.executor, caller.project_id, assistant_id, body.columns())
     return reply(assistant_object(row, caller.dialect))
 

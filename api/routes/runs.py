@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from api import launch, tool_resources
+from api import launch, searched_files
 from api.dependencies import Contents, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
@@ -21,7 +21,7 @@ from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import listing
 from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object
 from shared.wire.steps import step_object
-from shared.wire.threads import ModifyMetadata
+from shared.wire.threads import CreateThread, ModifyMetadata
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -29,13 +29,15 @@ router = APIRouter(route_class=JsonRoute)
 @router.post("/threads/runs")
 async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, services: TheServices) -> Response:
     """Create a thread and run it; streamed, if asked for."""
-    for message in (body.thread.messages if body.thread else None) or []:
+    thread = body.thread or CreateThread()
+    for message in thread.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
-    if any(resources and resources.stores_to_make() for resources in body.resources()):
+    makes_stores = any(resources and resources.stores_to_make() for resources in body.resources())
+    if makes_stores or thread.searched_files():
         await assistants.get(services.executor, caller.project_id, body.assistant_id)  # or stores would be left over
-    days = tool_resources.THREAD_STORE_DAYS
-    await tool_resources.settle(services, caller, *body.resources(), expires_after_days=days)
+    body.thread = thread
+    await searched_files.settle_thread(services, caller, thread, body)
     params = body.params()
     row = await runs.create_with_thread(
         services.executor,
@@ -45,8 +47,8 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
         dialect=caller.dialect,
         defaults=_defaults(services),
     )
-    thread = launch.new_thread(row, params)
-    return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=thread)
+    made = launch.new_thread(row, params)
+    return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=made)
 
 
 @router.post("/threads/{thread_id}/runs")
@@ -63,6 +65,7 @@ async def create_run(
         cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
             launch.cancelled(services, cancelled, caller.dialect)
+    await searched_files.put(services, caller, "threads", thread_id, body.searched_files())
     row = await runs.create(
         services.executor,
         caller.project_id,

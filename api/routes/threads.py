@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from api import tool_resources
+from api import searched_files, tool_resources
 from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
@@ -35,8 +35,7 @@ async def create_thread(caller: TheCaller, services: TheServices, body: CreateTh
     for message in body.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
-    days = tool_resources.THREAD_STORE_DAYS
-    await tool_resources.settle(services, caller, body.tool_resources, expires_after_days=days)
+    await searched_files.settle_thread(services, caller, body)
     return reply(thread_object(await threads.create(services.executor, caller.project_id, body.params())))
 
 
@@ -82,6 +81,9 @@ async def create_message(
     """Add a message; not while a run is active on the thread."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    if attached := body.searched_files():
+        await threads.require_free(services.executor, caller.project_id, thread_id)
+        await searched_files.put(services, caller, "threads", thread_id, attached)
     row = await threads.add_message(services.executor, caller.project_id, thread_id, body.record())
     return reply(message_object(row, caller.dialect))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from api import searched_files
 from api.dependencies import AssistantId, FileId, MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
 from api.json_route import V1Route
 from shared import table
@@ -27,6 +28,8 @@ async def attach_file(
 ) -> Response:
     """Attach a file to an assistant."""
     file = await files.get(services.executor, caller.project_id, body.file_id)
+    if searched_files.searches(await assistants.get(services.executor, caller.project_id, assistant_id)):
+        await searched_files.put(services, caller, "assistants", assistant_id, [body.file_id])
     await assistants.attach_file(services.executor, caller.project_id, assistant_id, body.file_id)
     return reply(assistant_file_object(file, assistant_id))
 
@@ -53,6 +56,7 @@ async def get_assistant_file(
 async def detach_file(assistant_id: AssistantId, file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
     """Detach a file from the assistant; the file itself stays."""
     await assistants.detach_file(services.executor, caller.project_id, assistant_id, file_id)
+    await searched_files.take_out(services, caller, assistant_id, [file_id])
     return reply(deleted("assistant.file.deleted", file_id))
 
 

@@ -59,5 +59,5 @@ async def search_store(
 ) -> Response:
     """Search in a vector store."""
     queries = body.queries()
-    rows = await search(services.executor, caller.project_id, vector_store_id, queries, **body.options())
+    rows = await search(services.executor, caller.project_id, [vector_store_id], queries, **body.options())
     return reply(results_page(queries, rows))

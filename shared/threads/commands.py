@@ -63,11 +63,16 @@ async def add_message(db: Executor, project_id: str, thread_id: str, message: Ma
     """Append a message. Raises NotFound, or InvalidRequest while a run is active on the thread."""
     params = {"project_id": project_id, "thread_id": thread_id, "messages": to_json([message])}
     while (row := await _added(db, params)) is None:
-        await get(db, project_id, thread_id)
-        active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id})
-        if active is not None:
-            raise InvalidRequest(f"Can't add messages to {thread_id} while a run {active['id']} is active.")
+        await require_free(db, project_id, thread_id)
     return row
+
+
+async def require_free(db: Executor, project_id: str, thread_id: str) -> None:
+    """Make sure that messages can be added now. Raises NotFound, or InvalidRequest while a run is active."""
+    await get(db, project_id, thread_id)
+    active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id})
+    if active is not None:
+        raise InvalidRequest(f"Can't add messages to {thread_id} while a run {active['id']} is active.")
 
 
 async def _added(db: Executor, params: Mapping[str, Any]) -> Row | None:

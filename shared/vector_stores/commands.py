@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
@@ -99,6 +99,16 @@ async def scope(db: Executor, project_id: str, assistant_id: str, thread_id: str
         [row["id"] for row in rows if row["of_thread"]],
         rows[0]["number"] if rows else 0,
     )
+
+
+async def name_store(
+    db: Executor, project_id: str, owner: Literal["assistants", "threads"], owner_id: str, former: str | None, new: str
+) -> bool:
+    """Make `new` the store of an assistant or a thread, whose store was `former`; False if it has become another one,
+    or the owner is gone.
+    """
+    params = {"id": owner_id, "project_id": project_id, "former": former, "store_id": new}
+    return await db.one(statements.NAME_STORE[owner], params) is not None
 
 
 async def unread(

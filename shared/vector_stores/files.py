@@ -32,6 +32,12 @@ async def add_batch(db: Executor, project_id: str, store_id: str, new_files: Seq
     return await get_batch(db, project_id, store_id, batch_id)
 
 
+async def known(db: Executor, project_id: str, store_id: str, file_ids: Sequence[str]) -> set[str]:
+    """Those of the files that are in the store, whatever has become of them."""
+    params = {"vector_store_id": store_id, "project_id": project_id, "file_ids": list(file_ids)}
+    return {row["id"] for row in await db.all(statements.KNOWN_FILES, params)}
+
+
 async def get(db: Executor, project_id: str, store_id: str, file_id: str) -> Row:
     """The file as it is in the store. Raises NotFound."""
     row = await table.get(db, StoreFile, _file(project_id, store_id, file_id))

@@ -121,6 +121,20 @@ SELECT named.id, bool_or(of_thread) AS of_thread, bool_or(expired_at IS NOT NULL
   (SELECT count(*) FROM run_steps WHERE thread_id = :thread_id AND type = 'tool_calls') AS number
 FROM named JOIN vector_stores ON vector_stores.id = named.id AND project_id = :project_id GROUP BY named.id""")
 
+# The store that file_search looks in becomes this one, if it still is the one that it was, or none.
+NAME_STORE = {
+    owner: text(f"""
+UPDATE {owner} SET tool_resources = tool_resources ||
+  jsonb_build_object('file_search', jsonb_build_object('vector_store_ids', jsonb_build_array(CAST(:store_id AS text))))
+WHERE id = :id AND project_id = :project_id
+AND tool_resources #>> '{{file_search,vector_store_ids,0}}' IS NOT DISTINCT FROM CAST(:former AS text) RETURNING id""")
+    for owner in ("assistants", "threads")
+}
+
+KNOWN_FILES = text("""
+SELECT id FROM vector_store_files
+WHERE vector_store_id = :vector_store_id AND project_id = :project_id AND id = ANY(:file_ids)""")
+
 UNREAD = text("""
 SELECT filename, file.created_at > now() - :fresh AS fresh
 FROM vector_store_files AS file JOIN files ON files.id = file.id

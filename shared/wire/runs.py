@@ -145,6 +145,10 @@ class CreateRun(_Run):
         """Files that have to exist."""
         return [f for message in self.additional_messages or [] for f in message.referred_files()]
 
+    def searched_files(self) -> list[str]:
+        """Files that come with messages and that file_search is to find."""
+        return [f for message in self.additional_messages or [] for f in message.searched_files()]
+
 
 class CreateThreadAndRun(_Run):
     """POST /threads/runs."""

@@ -116,6 +116,11 @@ class CreateMessage(Body):
         images = [part.image_file.file_id for part in self.content if isinstance(part, ImageFilePart)]
         return [*images, *(a.file_id for a in self.attachments or []), *(self.file_ids or [])]
 
+    def searched_files(self) -> list[str]:
+        """Files that file_search is to find: those attached for it, and v1's, which are for every tool."""
+        attached = [a.file_id for a in self.attachments or [] if any(t.type == "file_search" for t in a.tools)]
+        return [*attached, *(self.file_ids or [])]
+
 
 class CreateThread(Body):
     """POST /threads; the body may be absent."""
@@ -137,6 +142,10 @@ class CreateThread(Body):
         """Files that have to exist."""
         resources = self.tool_resources.file_ids() if self.tool_resources else []
         return [*resources, *(f for message in self.messages or [] for f in message.referred_files())]
+
+    def searched_files(self) -> list[str]:
+        """Files that come with messages and that file_search is to find."""
+        return [f for message in self.messages or [] for f in message.searched_files()]
 
 
 class ModifyThread(Body):

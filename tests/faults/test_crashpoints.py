@@ -91,6 +91,31 @@ async def test_a_worker_dies(project: Project, model: ScriptedModel, system: Sys
     assert model.remaining(name) == 0
 
 
+@pytest.mark.parametrize("point", ["calls.recorded", "outputs.recorded"])
+async def test_a_worker_dies_over_a_tool_of_ours(
+    project: Project, model: ScriptedModel, system: System, point: str
+) -> None:
+    """[RUN-2] [RUN-3]: the model is not asked again for calls that are recorded, nor a tool for recorded outputs."""
+    name = model.script(CallFunctions([("file_search", {"queries": ["anything"]})]), Say("Once."))
+    worker = doomed_worker(system, point)
+    run = await start(project, name, tools=[{"type": "file_search"}])
+    await dies(worker, point)
+    survivor(system)
+
+    done = await ended(project, run)
+
+    assert done.status == "completed"
+    assert done.usage is not None
+    steps = (await project.client.beta.threads.runs.steps.list(run.id, thread_id=run.thread_id, order="asc")).data
+    assert [(step.type, step.status) for step in steps] == [
+        ("tool_calls", "completed"),
+        ("message_creation", "completed"),
+    ]
+    assert done.usage.total_tokens == sum(step.usage.total_tokens for step in steps if step.usage)
+    assert await answers(project, run.thread_id) == ["Once."]
+    assert model.remaining(name) == 0
+
+
 async def test_a_sweeper_dies(project: Project, model: ScriptedModel, system: System) -> None:
     """[RUN-1]: after it has queued a dead worker's run again, before it could ring."""
     hold = Gate()

@@ -66,6 +66,7 @@ async def test_an_answer_cites_what_was_found(project: Project, model: ScriptedM
     assert [result.file_name for result in call.file_search.results] == ["tower.txt"]
     assert call.file_search.results[0].content is None
     assert call.file_search.ranking_options.ranker == "default_2024_08_21"
+    assert run.usage is not None
     assert run.usage.total_tokens == search.usage.total_tokens + message.usage.total_tokens
 
 
@@ -96,7 +97,7 @@ async def test_contents_are_shown_where_asked_for(project: Project, model: Scrip
 
     for step in (listed, shown):
         (result,) = step.step_details.tool_calls[0].file_search.results  # type: ignore[union-attr]
-        assert [part.text for part in result.content] == ["The tower is tall."]
+        assert [part.text for part in result.content or []] == ["The tower is tall."]
 
 
 @pytest.mark.parametrize("include", [[], INCLUDE])
