@@ -27,9 +27,13 @@ PROMISES = {
         SELECT run_id FROM moves WHERE old_status IN {in_sql(TERMINAL)}""",
     "[RUN-1] a run finishes at an instant, exactly if its status is terminal": f"""
         SELECT id FROM runs WHERE (finished_at IS NOT NULL) <> (status IN {in_sql(TERMINAL)})""",
-    "[RUN-1] a step waits only while its run waits for the client": """
+    "[RUN-1] a step waits only while its run waits for the client, or for a tool of ours": f"""
         SELECT run_steps.id FROM run_steps JOIN runs ON runs.id = run_id
-        WHERE run_steps.status = 'in_progress' AND runs.status <> 'requires_action'""",
+        WHERE run_steps.status = 'in_progress' AND (runs.status IN {in_sql(TERMINAL)}
+          OR runs.status <> 'requires_action' AND NOT details @? '$.tool_calls[*].type ? (@ <> "function")')""",
+    "[RUN-2] one step of a run waits at a time, and it is the last": """
+        SELECT waits.id FROM run_steps AS waits JOIN run_steps AS later USING (run_id)
+        WHERE waits.status = 'in_progress' AND later.position > waits.position""",
     "[RUN-2] the term never decreases, and whoever takes a run over begins a new one": """
         SELECT run_id FROM moves WHERE new_term < old_term OR new_term = old_term AND reason IN
           ('claimed', 'worker_lost', 'out_of_attempts', 'outputs_submitted')""",

@@ -211,7 +211,7 @@ class Stage:
         self.project_id = ids.new("proj")
         self._tasks: list[asyncio.Task[None]] = []
         self.run(table.add(self.database, Project, {"id": self.project_id, "name": "staged"}))
-        columns = {"model": "staged", "tools": [FUNCTION]}
+        columns = {"model": "staged", "tools": [FUNCTION, {"type": "file_search"}]}
         self.assistant_id: str = self.run(assistants.create(self.database, self.project_id, columns))["id"]
         self.reset()
 
@@ -345,6 +345,24 @@ class Stage:
         self.database.cut = None
         if job.task.done():
             await job.task
+
+    async def search(self, job: Job, *words: Heard, cut: Cut | None = None) -> bool:
+        """Let the model's answer end with a call of file_search, which is carried out; the first write that follows may
+        meet with a `cut`. Returns whether the model was asked again: otherwise the job is over.
+        """
+        assert isinstance(job.deps.model, StagedModel)
+        self.database.cut = cut
+        for word in words:
+            job.call.says.put_nowait(word)
+        asked = asyncio.create_task(job.deps.model.calls.get())
+        await asyncio.wait({job.task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        self.database.cut = None
+        if asked.done():
+            job.call = asked.result()
+            return True
+        asked.cancel()
+        await job.task
+        return False
 
     async def leave(self, jobs: Sequence[Job]) -> None:
         """The process has no more patience: what it still does is cancelled by the pool."""

@@ -34,6 +34,8 @@ STOP = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 LENGTH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
 FUNCTION = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 CALL = {"choices": [{"index": 0, "delta": {"tool_calls": [FUNCTION]}}]}
+LOOK = {"name": "file_search", "arguments": '{"queries": ["anything"]}'}
+SEARCH = {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "type": "function", "function": LOOK}]}}]}
 CALLED = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
 
 NO_TIME = timedelta(0)
@@ -246,6 +248,25 @@ class RunMachine(RuleBasedStateMachine):
         if not one.called:
             one.called = 1
             self.stage.run(self.stage.say(one.job, CALL))
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=ANY, cut=CUT)
+    def search(self, which: int, cut: Cut | None) -> None:
+        """[RUN-2] [RUN-3]: what led to a call of our own tool is recorded, and the model asked again."""
+        one = self._job(which)
+        if one.called:
+            return
+        goes_on = self._holds(one)
+        assert self.stage.run(self.stage.search(one.job, SEARCH, CALLED, USAGE, None, cut=cut)) is goes_on
+        if goes_on:
+            run = self.runs[one.job.run_id]
+            run.messages += one.said
+            run.steps += one.said + 1
+            run.tokens += USED
+            self.threads[run.thread_id].outputs += 1
+            one.said = one.used = 0
+        else:
+            self.jobs.remove(one)
 
     @precondition(lambda self: self.jobs)
     @rule(which=ANY, cut=CUT)
