@@ -48,6 +48,7 @@ class Attempt:
         self.held = held
         self.clock = RunClock(claimed["claimed_at"])
         self.position: int = claimed["steps"]
+        self.turns = 0
         self.turn: Turn | None = None
         self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
 
@@ -58,6 +59,7 @@ class Attempt:
 
     def begin_turn(self, sources: Sources) -> Turn:
         """The next turn, at the next free position."""
+        self.turns += 1
         self.turn = Turn(self.run, self.position, self.clock, self.writer, sources)
         return self.turn
 
@@ -146,7 +148,7 @@ class Attempt:
 
     def _drop_unstorable(self, error: Exception) -> None:
         log.error("run.unstorable", error=type(error).__name__)  # its text would quote the answer
-        self.turn = None
+        self.turn = self.unfinished = None
 
     def _announce(self, row: Row) -> None:
         """Tell how the run ended, or that it waits."""

@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-STEPS = 100
-"""After so many the model is offered no more tools, and has to answer: some would search for ever."""
+TURNS = 100
+"""After so many in a row that called nothing but our own tools the model has to answer: some would search for ever."""
 
 
 async def execute(run_id: str, deps: Deps) -> None:
@@ -56,7 +56,7 @@ async def execute(run_id: str, deps: Deps) -> None:
 
 
 async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
-    """See `work` to its end, even if the process is leaving; whether it is, is the second value.
+    """See `work` to its end, even if it is to stop; whether it is, is the second value.
 
     A claim or a settlement that was cut off would cost the run an attempt, and its clients the last events.
     """
@@ -69,6 +69,13 @@ async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
         if (current := asyncio.current_task()) is not None:
             current.uncancel()
         return await task, True
+
+
+async def _finish_or_stop(work: Coroutine[Any, Any, None]) -> None:
+    """The same where more would follow: if the run is to stop, it doesn't."""
+    _, leaving = await _finish(work)
+    if leaving:
+        raise asyncio.CancelledError
 
 
 async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
@@ -141,7 +148,7 @@ async def _drive(attempt: Attempt) -> End:
         outcome = await _take_turn(attempt)
         if not isinstance(outcome, CallsTools):
             return outcome
-        await attempt.record_turn()
+        await _finish_or_stop(attempt.record_turn())
 
 
 async def _call_tools(attempt: Attempt) -> NeedsClient | None:
@@ -152,7 +159,7 @@ async def _call_tools(attempt: Attempt) -> NeedsClient | None:
     await calls.carry_out(attempt.deps, attempt.run, made)
     if functions := calls.of_client(made):
         return NeedsClient(functions)
-    await attempt.record_outputs()
+    await _finish_or_stop(attempt.record_outputs())
     return None
 
 
@@ -160,7 +167,7 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
     run = attempt.run
     patience = Patience.of(run, attempt.deps.settings)
-    last = attempt.position >= STEPS
+    last = attempt.turns >= TURNS
     asked = await question(attempt.deps, run, await attempt.take_context(), attempt.usage, last=last)
     if asked is None:
         return Truncated("max_prompt_tokens")

@@ -30,7 +30,7 @@ async def question(
 ) -> Question | None:
     """What to ask for the next turn of a run on a thread of which `items` are known (see `context.units`).
 
-    `used` are the tokens that earlier turns cost; in a `last` turn no tool is offered. The thread is told from its
+    `used` are the tokens that earlier turns cost; in a `last` turn no tool may be called. The thread is told from its
     newest message backwards, as much of it as the model takes (`CONTEXT_TOKENS`) and as the run may still use of its
     `max_prompt_tokens`; None if those leave no room for the newest question itself.
     """
@@ -50,10 +50,8 @@ async def question(
         budget=_left(run["max_completion_tokens"], used["completion_tokens"]),
         called=any(item["type"] == "tool_calls" and item["run_id"] == run["id"] for item in items),
     )
-    if last:
-        request.pop("tool_choice", None)
-        if request.get("tools"):
-            request["tool_choice"] = "none"
+    if last and "tools" in request:
+        request["tool_choice"] = "none"
     return Question(request, context.sources(items))
 
 
