@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     model_attempts: int = Field(default=4, ge=1, le=100, description="tries to get a first word from the model")
     model_pause: Seconds = Field(default=timedelta(seconds=0.5), description="before the second try; doubles, to 8 s")
 
+    sandbox_url: Annotated[str | None, _url("http", "https")] = Field(
+        default=None, description="the code interpreter's service; without one, runs that call it fail"
+    )
+    sandbox_secret: SecretStr | None = Field(default=None, description="shared with that service")
+
     run_expires_after: Seconds = Field(default=timedelta(seconds=600), description="from creation to `expired`")
     run_max_attempts: int = Field(default=3, ge=1, description="crashes of a worker that one run may cost")
     project_concurrency: int | None = Field(default=None, ge=1, description="runs of one project held at once")
@@ -113,6 +118,8 @@ class Settings(BaseSettings):
         for name in ("run_expires_after", "lease_duration", "drain_timeout", "model_timeout"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
+        if (self.sandbox_url is None) != (self.sandbox_secret is None):
+            raise ValueError(f"{PREFIX}SANDBOX_URL and {PREFIX}SANDBOX_SECRET: give both or neither")
         return self
 
     @property

@@ -10,6 +10,7 @@ from shared.settings import Settings
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs.live import Live
+from worker.sandbox.client import SandboxClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Deps:
     doorbell: Doorbell
     model: ModelClient
     store: BlobStore
+    sandbox: SandboxClient | None
     live: Live
     ingesting: Live  # files that are being read, by ingestion
     slots: Slots

@@ -19,6 +19,7 @@ from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
+from worker.sandbox.client import SandboxClient
 from worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class WorkerServices:
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
             store=LocalStore(settings.data_dir / "files"),
+            sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
             ingesting=Live(settings.lease_duration),
             slots=Slots(),
@@ -84,9 +86,17 @@ class WorkerServices:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deps.model.close()
+        if self.deps.sandbox is not None:
+            await self.deps.sandbox.close()
         await self.deps.outbox.close()
         await self.deps.vital.close()
         await self.deps.database.close()
+
+
+def _sandbox(settings: Settings) -> SandboxClient | None:
+    if settings.sandbox_url is None or settings.sandbox_secret is None:
+        return None
+    return SandboxClient(settings.sandbox_url, settings.sandbox_secret.get_secret_value())
 
 
 def _claims(settings: Settings) -> int:

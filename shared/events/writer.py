@@ -28,6 +28,7 @@ class EventWriter:
         self._frames: list[bytes] = []
         self._ends = False
         self._message_id: str | None = None
+        self._place = 0  # of its text among its parts
         self._text: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self.entry: Entry | None = None
@@ -45,22 +46,22 @@ class EventWriter:
         self._add(DONE, "[DONE]")
         self._ends = True
 
-    def text(self, message_id: str, text: str) -> None:
-        """Add words of a message; they may be merged with those that follow."""
+    def text(self, message_id: str, text: str, place: int = 0) -> None:
+        """Add words of a message, whose text is the part at `place`; they may be merged with those that follow."""
         first = message_id != self._message_id
         if first:
             self._merge_text()
-            self._message_id = message_id
+            self._message_id, self._place = message_id, place
         self._text.append(text)
         if first:
             self.flush()
         else:
             self._flush_soon()
 
-    def annotated(self, message_id: str, text: str, annotation: Object) -> None:
+    def annotated(self, message_id: str, text: str, annotation: Object, place: int = 0) -> None:
         """Add words of a message that an annotation is about, with it."""
         self._merge_text()
-        self._message_id = message_id
+        self._message_id, self._place = message_id, place
         self._add_text(message_id, {"value": text, "annotations": [annotation]})
         self._flush_soon()
 
@@ -93,7 +94,7 @@ class EventWriter:
         self._text = []
 
     def _add_text(self, message_id: str | None, text: Object) -> None:
-        delta = {"content": [{"index": 0, "type": "text", "text": text}]}
+        delta = {"content": [{"index": self._place, "type": "text", "text": text}]}
         self._add("thread.message.delta", {"id": message_id, "object": "thread.message.delta", "delta": delta})
 
     def _flush_soon(self) -> None:

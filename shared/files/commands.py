@@ -43,6 +43,29 @@ async def upload(
     return row
 
 
+async def keep_generated(
+    db: Executor,
+    store: BlobStore,
+    project_id: str,
+    file_id: str,
+    *,
+    filename: str,
+    purpose: str,
+    chunks: AsyncIterable[bytes],
+) -> None:
+    """Store what the server made itself under an id that follows from what it is; doing it twice is harmless."""
+    stored = await store.put(file_id, chunks)
+    params = {
+        "id": file_id,
+        "project_id": project_id,
+        "filename": filename,
+        "purpose": purpose,
+        "bytes": stored.bytes,
+        "sha256": stored.sha256,
+    }
+    await db.all(statements.KEEP, params)
+
+
 async def get(db: Executor, project_id: str, file_id: str) -> Row:
     """The file. Raises NotFound."""
     return found(await table.get(db, File, {"id": file_id, "project_id": project_id}), "file", file_id)

@@ -6,6 +6,10 @@ INSERT = text("""
 INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
 VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
 
+KEEP = text("""
+INSERT INTO files (id, project_id, filename, purpose, bytes, sha256)
+VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256) ON CONFLICT (id) DO NOTHING""")
+
 _WITHOUT = """jsonb_set(tool_resources, '{code_interpreter,file_ids}',
   (tool_resources #> '{code_interpreter,file_ids}') - (SELECT array_agg(id) FROM gone))"""
 

@@ -43,6 +43,8 @@ def call_object(call: Mapping[str, Any], dialect: Dialect, *, contents: bool = F
 
     Of a search is kept what the model asked (`arguments`) and was told; v1 shows nothing of it.
     """
+    if call["type"] == "code_interpreter":
+        return {name: call[name] for name in ("id", "type", "code_interpreter")}
     if call["type"] != "file_search":
         return dict(call)
     if dialect == "v1":
@@ -58,7 +60,15 @@ def call_object(call: Mapping[str, Any], dialect: Dialect, *, contents: bool = F
 def call_delta(call: Mapping[str, Any], dialect: Dialect) -> Object:
     """The same as far as a delta can tell it: clients can't add up lists whose items have no `index`."""
     shown = call_object(call, dialect)
-    return {**shown, "file_search": {}} if shown["type"] == "file_search" else shown
+    match shown["type"]:
+        case "file_search":
+            return {**shown, "file_search": {}}
+        case "code_interpreter":
+            code = shown["code_interpreter"]
+            outputs = [{"index": place, **output} for place, output in enumerate(code["outputs"])]
+            return {**shown, "code_interpreter": {**code, "outputs": outputs}}
+        case _:
+            return shown
 
 
 def _details(details: Mapping[str, Any], dialect: Dialect, *, contents: bool) -> Object:

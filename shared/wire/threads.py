@@ -185,6 +185,11 @@ def stored_content(content: str | list[Part]) -> list[dict[str, Any]]:
     return [text_part(part.text) if isinstance(part, TextPart) else part.model_dump(mode="json") for part in content]
 
 
+def image_part(file_id: str) -> dict[str, Any]:
+    """An image by file id."""
+    return {"type": "image_file", "image_file": {"file_id": file_id, "detail": "auto"}}
+
+
 def text_part(value: str, annotations: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """A text part, annotated or not."""
     return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}

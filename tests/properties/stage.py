@@ -264,6 +264,7 @@ class Stage:
             doorbell=self.services.doorbell,
             model=StagedModel(),
             store=self.services.store,
+            sandbox=None,
             live=Live(LEASE, probation=timedelta(days=1)),
             ingesting=Live(LEASE),
             slots=Slots(),

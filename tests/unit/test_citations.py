@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.runs.citations import Citations
+from worker.runs.citations import Citations, Sources
 from worker.runs.quotes import LONGEST, quote
 from worker.tools.file_search import Source, mark
 
@@ -12,14 +12,15 @@ SOURCES = {
     (1, 0): Source("file-tower", "vsf_1-1", 3, "Iron is heavy. The tower is 324 metres tall.\n\nIt was built in 1889."),
     (12, 7): Source("file-cake", "vsf_2-9", None, "Cakes are made of flour."),
 }
+LINKS = {"sandbox:/mnt/data/a.csv": "file-a", "sandbox:/mnt/data/a.csv.gz": "file-gz", "sandbox:/mnt/data/x y.png": "file-x"}
 TEXT = st.lists(
-    st.sampled_from([*"ab 【】:†\n01", mark(1, 0), mark(12, 7), mark(9, 9), "【1:0】", "【1:0†tower.pdf】", "tall "]),
+    st.sampled_from([*"ab 【】:†\n01", mark(1, 0), mark(12, 7), mark(9, 9), "【1:0】", "【1:0†tower.pdf】", "tall ", *LINKS, "sandbox:/mnt/", "sand"]),
     max_size=12,
 ).map("".join)
 
 
 def said(*pieces: str) -> Citations:
-    citations = Citations(SOURCES)
+    citations = Citations(Sources(SOURCES, LINKS, []))
     passed_on = [piece for text in pieces for piece in citations.feed(text)] + list(citations.end())
     assert "".join(piece.text for piece in passed_on) == citations.text == "".join(pieces)
     assert [piece.annotation for piece in passed_on if piece.annotation] == citations.annotations
@@ -39,7 +40,7 @@ def test_any_cut_gives_the_same(text: str, data: st.DataObject) -> None:
 
 
 def test_nothing_is_held_back_that_can_be_no_mark() -> None:
-    citations = Citations(SOURCES)
+    citations = Citations(Sources(SOURCES, {}, []))
 
     passed_on = ["".join(piece.text for piece in citations.feed(text)) for text in ["a【", "1:0†", "so【x", "】", "b"]]
 

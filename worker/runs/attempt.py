@@ -9,6 +9,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from shared.crashpoints import crossing
 from shared.database import Row
+from shared.events import replay
 from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.runs import commands, statements, transitions
@@ -108,6 +109,19 @@ class Attempt:
         contents = self.run["include_contents"]
         self.writer.put("thread.run.step.completed", step_object(step, self.run["dialect"], contents=contents))
         crossing("outputs.recorded")
+
+    def tell_call(self, _: int, piece: Record) -> None:
+        """Tell of what is new of a call in the step in progress."""
+        if self.unfinished is not None:
+            delta = {"step_details": {"type": "tool_calls", "tool_calls": [piece]}}
+            told = {"id": self.unfinished["id"], "object": "thread.run.step.delta", "delta": delta}
+            self.writer.put("thread.run.step.delta", told)
+
+    def tell_again(self) -> None:
+        """Tell of a step that others left in progress, for it begins anew: clients then replace what they had of it."""
+        if self.unfinished is not None:
+            for event, data in replay.step_begun(self.unfinished, self.run["dialect"]):
+                self.writer.put(event, data)
 
     async def _record(self, records: Records) -> Row:
         statement = statements.settle(transitions.record(self.usage), self.run["id"], self.run["term"], records)

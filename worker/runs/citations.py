@@ -5,7 +5,7 @@ names no source, is left as the text that it is.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from worker.runs.quotes import quote
@@ -13,10 +13,19 @@ from worker.tools.file_search import Source
 
 _MARK = re.compile(r"【(\d{1,9}):(\d{1,9})(?:†[^【】\n]{0,200})?】")
 _BEGINNING = re.compile(r"【(?:\d{1,9}(?::(?:\d{1,9}(?:†[^【】\n]{0,200})?)?)?)?\Z")
+_START = re.compile("【|s(?:andbox:|$|a$|an$|and$|andb$|andbo$|andbox$)")
 _STATEMENT = 400  # characters before a mark in which the statement is that it stands behind
 _ENDS = re.compile(r"(?<=[.!?])\s+|\n+|】")
 
-Sources = Mapping[tuple[int, int], Source]
+
+class Sources(NamedTuple):
+    """What an answer may refer to: results of searches by the numbers of their marks, file ids by link, and images that
+    are shown with it.
+    """
+
+    marks: Mapping[tuple[int, int], Source]
+    links: Mapping[str, str]
+    images: Sequence[str]
 
 
 class Piece(NamedTuple):
@@ -32,29 +41,49 @@ class Citations:
     def __init__(self, sources: Sources) -> None:
         self.text = ""
         self.annotations: list[dict[str, Any]] = []
-        self._sources = sources
+        self._marks = sources.marks
+        self._links = sources.links
         self._held = ""
 
     def feed(self, text: str) -> Iterator[Piece]:
         """Take in some text; what can be passed on."""
-        if not self._sources:
+        if not self._marks and not self._links:
             self.text += text
             yield Piece(text)
             return
         self._held += text
-        while (start := self._held.find("【")) >= 0:
-            yield from self._pass_on(start)
+        yield from self._scan(more=True)
+
+    def end(self) -> Iterator[Piece]:
+        """Nothing more will come: what was held back is text, or a link that could have been a longer one."""
+        yield from self._scan(more=False)
+
+    def _scan(self, *, more: bool) -> Iterator[Piece]:
+        while found := _START.search(self._held):
+            yield from self._pass_on(found.start())
             if mark := _MARK.match(self._held):
-                yield from self._pass_on(mark.end(), self._annotation(mark))
-            elif _BEGINNING.match(self._held):
+                yield from self._pass_on(mark.end(), self._citation(mark))
+            elif more and (_BEGINNING.match(self._held) or self._may_grow()):
                 return
+            elif link := max((link for link in self._links if self._held.startswith(link)), key=len, default=None):
+                yield from self._pass_on(len(link), self._path(link))
             else:
                 yield from self._pass_on(1)
         yield from self._pass_on(len(self._held))
 
-    def end(self) -> Iterator[Piece]:
-        """Nothing more will come: what was held back is text."""
-        yield from self._pass_on(len(self._held))
+    def _may_grow(self) -> bool:
+        """Is all that is held the beginning of a link?"""
+        return any(link.startswith(self._held) and link != self._held for link in self._links)
+
+    def _path(self, link: str) -> dict[str, Any]:
+        begins = len(self.text)
+        return {
+            "type": "file_path",
+            "text": link,
+            "start_index": begins,
+            "end_index": begins + len(link),
+            "file_path": {"file_id": self._links[link]},
+        }
 
     def _pass_on(self, length: int, annotation: dict[str, Any] | None = None) -> Iterator[Piece]:
         passed, self._held = self._held[:length], self._held[length:]
@@ -65,8 +94,8 @@ class Citations:
             self.annotations.append(annotation)
         yield Piece(passed, annotation)
 
-    def _annotation(self, mark: re.Match[str]) -> dict[str, Any] | None:
-        source = self._sources.get((int(mark[1]), int(mark[2])))
+    def _citation(self, mark: re.Match[str]) -> dict[str, Any] | None:
+        source = self._marks.get((int(mark[1]), int(mark[2])))
         if source is None:
             return None
         begins = len(self.text)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.tools import file_search
+from worker.runs.citations import Sources
+from worker.tools import code_interpreter, file_search
 
 Chat = dict[str, Any]
 
@@ -39,11 +40,24 @@ def units(
     return told
 
 
-def sources(items: Sequence[Mapping[str, Any]]) -> dict[tuple[int, int], file_search.Source]:
-    """What the marks in these items stand for."""
-    calls = [call for item in items if item["type"] == "tool_calls" for call in item["details"]["tool_calls"]]
-    found = [file_search.sources(call) for call in calls if call["type"] == file_search.NAME]
-    return {mark: source for one in found for mark, source in one.items()}
+def sources(items: Sequence[Mapping[str, Any]], run_id: str) -> Sources:
+    """What an answer may refer to: marks and links of these items, and the images that this run has shown since it last
+    said something.
+    """
+    marks: dict[tuple[int, int], file_search.Source] = {}
+    links: dict[str, str] = {}
+    images: list[str] = []
+    for item in items:
+        if item["type"] == "message":
+            images = []
+            continue
+        for call in item["details"]["tool_calls"]:
+            if call["type"] == file_search.NAME:
+                marks |= file_search.sources(call)
+            elif call["type"] == code_interpreter.NAME:
+                links |= code_interpreter.links(call)
+                images += code_interpreter.images(call) if item["run_id"] == run_id else []
+    return Sources(marks, links, images)
 
 
 def image_files(items: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -51,7 +65,7 @@ def image_files(items: Sequence[Mapping[str, Any]]) -> list[str]:
     found = [
         part["image_file"]["file_id"]
         for item in reversed(items)
-        if item["type"] == "message"
+        if item["type"] == "message" and item["role"] == "user"
         for part in item["content"]
         if part["type"] == "image_file"
     ]
@@ -73,7 +87,7 @@ def _cut(
 
 
 def _message(item: Mapping[str, Any], images: Mapping[str, str]) -> Chat:
-    parts = [_part(part, images) for part in item["content"]]
+    parts = [_part(part, images) for part in item["content"] if item["role"] == "user" or part["type"] == "text"]
     if all(part["type"] == "text" for part in parts):
         return {"role": item["role"], "content": "\n".join(part["text"] for part in parts)}
     return {"role": item["role"], "content": parts}
@@ -109,6 +123,8 @@ def _call(call: Mapping[str, Any], *, whole: bool) -> tuple[Chat, Chat]:
     """A call and its output; of what an earlier run found, where it was found."""
     if call["type"] == file_search.NAME:
         name, arguments, output = file_search.NAME, call["arguments"], file_search.told(call, whole=whole)
+    elif call["type"] == code_interpreter.NAME:
+        name, arguments, output = code_interpreter.NAME, call["arguments"], code_interpreter.told(call)
     else:
         function = call["function"]
         name, arguments, output = function["name"], function["arguments"], function.get("output") or ""

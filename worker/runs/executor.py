@@ -139,6 +139,7 @@ def _stopped(attempt: Attempt) -> tuple[Transition, Ending]:
 async def _drive(attempt: Attempt) -> End:
     """Take turns, and carry out the calls of our own tools between them, until the run ends or needs the client."""
     attempt.writer.put("thread.run.in_progress", run_object(attempt.run, attempt.run["dialect"]))
+    attempt.tell_again()
     while True:
         if attempt.unfinished is not None and (needed := await _call_tools(attempt)) is not None:
             return needed
@@ -156,7 +157,7 @@ async def _call_tools(attempt: Attempt) -> NeedsClient | None:
     if attempt.unfinished is None:
         return None
     made = attempt.unfinished["details"]["tool_calls"]
-    await calls.carry_out(attempt.deps, attempt.run, made)
+    await calls.carry_out(attempt.deps, attempt.run, attempt.unfinished["id"], made, attempt.tell_call)
     if functions := calls.of_client(made):
         return NeedsClient(functions)
     await _finish_or_stop(attempt.record_outputs())

@@ -13,7 +13,7 @@ from worker.runs import budget, context, images
 from worker.runs.budget import Told
 from worker.runs.citations import Sources
 from worker.runs.context import Chat, Unit
-from worker.tools import offer
+from worker.tools import code_interpreter, offer
 
 PASSED_ON = ("temperature", "top_p", "reasoning_effort")
 
@@ -42,8 +42,10 @@ async def question(
     told = await _told(units, run, window if own is None else min(own, window))
     if not told.fits and own is not None and own < window:
         return None
+    names = await code_interpreter.names(deps, run) if code_interpreter.NAME in offer.own(run["tools"]) else []
     request = _request(
         run,
+        offer.functions(run["tools"], names),
         deps.model.upstream_name(run["model"]),
         context.chat(run["instructions"], told.units),
         counts_as=deps.model.counts_as,
@@ -52,7 +54,7 @@ async def question(
     )
     if last and "tools" in request:
         request["tool_choice"] = "none"
-    return Question(request, context.sources(items))
+    return Question(request, context.sources(items, run["id"]))
 
 
 async def _told(units: Sequence[Unit], run: Row, limit: int) -> Told:
@@ -67,7 +69,7 @@ def _left(limit: int | None, used: int) -> int | None:
 
 
 def _request(
-    run: Row, model: str, messages: Sequence[Chat], *, counts_as: str, budget: int | None, called: bool
+    run: Row, functions: Sequence[Mapping[str, Any]], model: str, messages: Sequence[Chat], *, counts_as: str, budget: int | None, called: bool
 ) -> dict[str, Any]:
     """Arguments of `chat.completions.create`. What the client left open is left out, for the endpoint to decide.
 
@@ -80,7 +82,7 @@ def _request(
         asked[counts_as] = budget
     if isinstance(run["response_format"], Mapping) and run["response_format"]["type"] != "text":
         asked["response_format"] = run["response_format"]
-    if functions := offer.functions(run["tools"]):
+    if functions:
         asked["tools"] = functions
         asked["tool_choice"] = offer.choice(run["tool_choice"], met=called)
         if not run["parallel_tool_calls"]:

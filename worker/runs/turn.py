@@ -10,11 +10,12 @@ from shared.database import Row
 from shared.events.writer import EventWriter
 from shared.runs.status import MessageStatus, StepStatus
 from shared.wire.steps import call_delta, step_object
-from shared.wire.threads import annotation_object, message_object, text_part
+from shared.wire.threads import annotation_object, image_part, message_object, text_part
 from worker.models.deltas import USAGE, Answer, Delta
 from worker.runs.citations import Citations, Piece, Sources
 from worker.runs.clock import RunClock
-from worker.tools import offer
+from worker.tools import code_interpreter, offer
+from worker.tools.code_input import CodeInput
 
 Record = dict[str, Any]
 
@@ -59,6 +60,8 @@ class Turn:
         self._clock = clock
         self._writer = writer
         self._sources = sources
+        self._images = list(sources.images)  # to be shown with the next message
+        self._code: dict[int, CodeInput] = {}  # of calls, by their place
         self._ours = offer.own(run["tools"])
         self._ended: list[Record] = []
         self._message: Record | None = None
@@ -86,6 +89,8 @@ class Turn:
             self._tell_text(self._message["id"], self._said.end())
         for place, call in enumerate(self.answer.calls[1:], start=1):
             self._tell_call(place, call.arguments, begins=True)
+        for place, code in self._code.items():
+            self._tell_code(place, code.end())
 
     def end(self, ending: Ending) -> tuple[list[Record], list[Record]]:
         """Finish what the turn began; returns the messages and steps to record. May be called again with another
@@ -130,11 +135,11 @@ class Turn:
     def _tell_text(self, message_id: str, pieces: Iterable[Piece]) -> None:
         for text, annotation in pieces:
             if annotation is None:
-                self._writer.text(message_id, text)
+                self._writer.text(message_id, text, len(self._images))
             else:
                 place = len(self._said.annotations) - 1
                 shown = {"index": place, **annotation_object(annotation, self._run["dialect"])}
-                self._writer.annotated(message_id, text, shown)
+                self._writer.annotated(message_id, text, shown, len(self._images))
 
     def _open_steps(self) -> list[Record]:
         return [step for step in self._steps if step["ended_at"] is None]
@@ -151,11 +156,12 @@ class Turn:
         step |= {"status": StepStatus.COMPLETED, "usage": NO_USAGE, "ended_at": self._message["ended_at"]}
         self._writer.put("thread.run.step.completed", self._step_object(step))
         self._ended.append(self._message)
-        self._message, self._said = None, Citations(self._sources)
+        self._message, self._said, self._images = None, Citations(self._sources), []
 
     def _fill_message(self, ending: Ending) -> None:
         if self._message is not None:
-            self._message["content"] = [text_part(self._said.text, self._said.annotations)]
+            text = text_part(self._said.text, self._said.annotations)
+            self._message["content"] = [*map(image_part, self._images), text]
             self._message["incomplete_reason"] = ending.message
             self._message["status"] = MessageStatus.INCOMPLETE if ending.message else MessageStatus.COMPLETED
 
@@ -181,6 +187,10 @@ class Turn:
         }
         self._writer.put("thread.message.created", self._message_object())
         self._writer.put("thread.message.in_progress", self._message_object())
+        if self._images:
+            parts = [{"index": place, **image_part(file_id)} for place, file_id in enumerate(self._images)]
+            delta = {"id": message_id, "object": "thread.message.delta", "delta": {"content": parts}}
+            self._writer.put("thread.message.delta", delta)
         return self._message
 
     def _begin_step(self, kind: str, details: Record) -> Record:
@@ -216,6 +226,12 @@ class Turn:
             self._put_call({"index": place, **call_delta(begun, self._run["dialect"])})
         if arguments and not ours:
             self._put_call({"index": place, "type": "function", "function": {"arguments": arguments}})
+        if call.name in self._ours & {code_interpreter.NAME}:
+            self._tell_code(place, self._code.setdefault(place, CodeInput()).feed(arguments))
+
+    def _tell_code(self, place: int, code: str) -> None:
+        if code:
+            self._put_call({"index": place, "type": "code_interpreter", "code_interpreter": {"input": code}})
 
     def _put_call(self, piece: Record) -> None:
         step_id = self._tool_step["id"] if self._tool_step else ""

@@ -1,23 +1,33 @@
 """Carrying out the calls of one step, whichever of our tools they are for."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from shared.database import Row
 from shared.errors import InvalidRequest
 from worker.deps import Deps
 from worker.runs.outcome import Failed
-from worker.tools import file_search
+from worker.tools import code_interpreter, file_search
 
 Call = dict[str, Any]
 """A call as a step keeps it; see `offer.begun`."""
 
 
-async def carry_out(deps: Deps, run: Row, made: list[Call]) -> None:
+Tell = Callable[[int, Call], None]
+"""Told of each new output: the call's place, and what is new of it."""
+
+
+async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell) -> None:
     """Put the outputs of our tools into the calls, one after the other; those that have theirs are left alone.
 
     A crash loses what is not recorded yet, and the next worker carries out those calls again. Raises Failed.
     """
     for place, call in enumerate(made):
+        if call["type"] == code_interpreter.NAME and "files" not in call:
+            made[place] = await code_interpreter.carry_out(
+                deps, run, call, f"{step_id}-{place}", partial(_tell_output, tell, place)
+            )
         if call["type"] == file_search.NAME and "results" not in call[file_search.NAME]:
             first = sum(
                 len(before[file_search.NAME]["results"]) for before in made[:place] if before["type"] == call["type"]
@@ -26,6 +36,10 @@ async def carry_out(deps: Deps, run: Row, made: list[Call]) -> None:
                 made[place] = await file_search.carry_out(deps, run, call, first)
             except InvalidRequest as error:
                 raise Failed("invalid_prompt", str(error)) from None
+
+
+def _tell_output(tell: Tell, place: int, output: Call) -> None:
+    tell(place, {"index": place, "type": code_interpreter.NAME, code_interpreter.NAME: {"outputs": [output]}})
 
 
 def of_client(made: list[Call]) -> list[Call]:

@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.tools import file_search
+from worker.tools import code_input, code_interpreter, file_search
 
-DEFINITIONS: Mapping[str, Mapping[str, Any]] = {file_search.NAME: file_search.DEFINITION}
+OURS = frozenset({file_search.NAME, code_interpreter.NAME})
 """Our own tools, by their type, which is also the name of the function."""
 
 
-def functions(tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The tools of a run as chat completions take them."""
-    return [DEFINITIONS.get(tool["type"], tool) for tool in tools if tool["type"] in {"function", *DEFINITIONS}]
+def functions(tools: Sequence[Mapping[str, Any]], code_files: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+    """The tools of a run as chat completions take them; `code_files` are the names of the files that code finds."""
+    definitions = {file_search.NAME: file_search.DEFINITION, code_interpreter.NAME: code_interpreter.definition(code_files)}
+    return [definitions.get(tool["type"], tool) for tool in tools]
 
 
 def own(tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Names of the functions that are ours to carry out."""
-    return frozenset(tool["type"] for tool in tools) & DEFINITIONS.keys()
+    return OURS & {tool["type"] for tool in tools}
 
 
 def choice(wanted: Any, *, met: bool) -> Any:
@@ -25,7 +26,7 @@ def choice(wanted: Any, *, met: bool) -> Any:
     """
     if isinstance(wanted, str):
         return "auto" if met and wanted == "required" else wanted
-    if met or wanted["type"] not in {"function", *DEFINITIONS}:
+    if met:
         return "auto"
     return wanted if wanted["type"] == "function" else {"type": "function", "function": {"name": wanted["type"]}}
 
@@ -34,6 +35,8 @@ def begun(call: Mapping[str, Any], ours: frozenset[str]) -> dict[str, Any]:
     """A call that the model made, as a step keeps it while it has no output yet."""
     function = call["function"]
     if function["name"] in ours:
-        kind = function["name"]
-        return {"id": call["id"], "type": kind, kind: {}, "arguments": function["arguments"]}
+        kind, arguments = function["name"], function["arguments"]
+        code = {"input": code_input.whole(arguments), "outputs": []}
+        begun = code if kind == code_interpreter.NAME else {}
+        return {"id": call["id"], "type": kind, kind: begun, "arguments": arguments}
     return {**call, "function": {**function, "output": None}}

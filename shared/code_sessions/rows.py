@@ -1,0 +1,26 @@
+"""Sessions of the code interpreter."""
+
+from sqlalchemy import Column, Float, Index
+from sqlmodel import Field, SQLModel
+
+from shared import columns
+from shared.columns import Instant, Json
+
+
+class CodeSession(SQLModel, table=True):
+    """One generation of a thread's session, as the sandbox named it. `files` are those in its working directory, by
+    name, that there are file objects of. `ended_at` and `seconds` are known once the sandbox has told of them, with the
+    thread's next session; the row stays when the thread goes, for what was used was used.
+    """
+
+    __tablename__ = "code_interpreter_sessions"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    project_id: str = columns.project()
+    thread_id: str = columns.required_text()
+    files: Json = columns.json(default="{}")
+    started_at: Instant = columns.required_instant()
+    used_at: Instant = columns.created_at()
+    ended_at: Instant | None = columns.instant()
+    seconds: float | None = Field(default=None, sa_column=Column(Float))
+
+    __table_args__ = (Index("code_interpreter_sessions_of_thread", "thread_id", "started_at"),)

@@ -1,0 +1,159 @@
+"""code_interpreter: what the model is offered, how a call is carried out, and what the model is told of it.
+
+The code runs in the sandbox, in the session of its thread. A worker that dies over a call leaves it running there; the
+next one asks for it under the same name and joins it. Where the session is lost with it the code is executed anew, in a
+new session: it may have run before.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from shared.code_sessions import commands as sessions
+from shared.database import Row
+from worker.deps import Deps
+from worker.runs.outcome import Failed
+from worker.sandbox.client import (
+    Done,
+    Failure,
+    Image,
+    LostError,
+    RefusalError,
+    SandboxClient,
+    SandboxSession,
+    Text,
+    UnavailableError,
+)
+from worker.tools import code_files, code_input
+from worker.tools.code_outputs import Outputs
+from worker.tools.code_outputs import told as told_outputs
+
+log = structlog.get_logger(__name__)
+
+NAME = "code_interpreter"
+DIRECTORY = "/mnt/data/"
+ROOM_WITHIN = timedelta(seconds=30)  # for a service that is full to have room again
+ASK_AGAIN_S = 1.0
+NAMED = 50  # files in the description
+
+Tell = Callable[[dict[str, Any]], None]
+"""Told of each new output of a call."""
+
+_DESCRIPTION = (
+    "Run Python in a session that belongs to this conversation: variables and files stay between calls. The value of "
+    "the last expression, everything printed and every figure is returned; figures are shown to the user. There is no "
+    "network. Files are in /mnt/data; to give one to the user, save it there and link it in the answer as "
+    "[name](sandbox:/mnt/data/name)."
+)
+
+
+def definition(files: Sequence[str] = ()) -> dict[str, Any]:
+    """The function that the model is offered; `files` are the names of those in the session."""
+    named = ", ".join(files[:NAMED]) + (", …" if len(files) > NAMED else "")
+    parameters = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+    description = f"{_DESCRIPTION} There are now: {named}." if files else _DESCRIPTION
+    return {"type": "function", "function": {"name": NAME, "description": description, "parameters": parameters}}
+
+
+async def names(deps: Deps, run: Row) -> list[str]:
+    """Names of the files that code finds in the run's session."""
+    before = await sessions.newest(deps.database, run["project_id"], run["thread_id"])
+    there: dict[str, str] = before["files"] if before is not None else {}
+    wanted = await sessions.files_of(
+        deps.database, run["project_id"], run["assistant_id"], run["thread_id"], at_most=code_files.FILES
+    )
+    return [*there, *code_files.placed(wanted, there)]
+
+
+async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell) -> dict[str, Any]:
+    """The call with its outputs; `name` is the sandbox's name of it. Raises Failed where there is no sandbox to ask."""
+    if deps.sandbox is None:
+        message = "The code interpreter is not configured on this server (ASSISTANTD_SANDBOX_URL)."
+        raise Failed("server_error", message)
+    try:
+        return await _in_session(deps, run, call, name, tell, deps.sandbox)
+    except UnavailableError as error:
+        log.warning("code.unavailable", error=str(error))
+        raise Failed("server_error", "The code interpreter's service does not answer.") from None
+    except LostError as error:
+        return _lost(call, f"The session ended: {error.message}")
+    except RefusalError as error:
+        raise Failed("server_error", f"The code interpreter refuses: {error.message}") from None
+
+
+def told(call: Mapping[str, Any]) -> str:
+    """What the model is told of a finished call."""
+    lines = [*call["notes"], told_outputs(call[NAME]["outputs"])]
+    if call["files"]:
+        lines.append(f"Files written: {', '.join(DIRECTORY + name for name in call['files'])}")
+    return "\n".join(line for line in lines if line) or "The code has run, and printed nothing."
+
+
+def links(call: Mapping[str, Any]) -> dict[str, str]:
+    """What a link in an answer may point to: file ids by link."""
+    return {f"sandbox:{DIRECTORY}{name}": file_id for name, file_id in call["files"].items()}
+
+
+def images(call: Mapping[str, Any]) -> list[str]:
+    """File ids of the images that a finished call showed."""
+    return [output["image"]["file_id"] for output in call[NAME]["outputs"] if output["type"] == "image"]
+
+
+async def _in_session(
+    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClient
+) -> dict[str, Any]:
+    session = await _open(sandbox, run["thread_id"])
+    prepared = await code_files.prepare(deps, run, session)
+    before = await code_files.versions(session)
+    outputs, notes, shown = Outputs(), list(prepared.notes), 0
+    async for event in session.execute(name, code_input.whole(call["arguments"])):
+        match event:
+            case Text():
+                _tell(tell, outputs.text(event.text))
+            case Failure():
+                _tell(tell, outputs.text(event.traceback))
+            case Image():
+                shown += 1
+                seed = (name, "shown", shown)
+                file_id = await code_files.keep(deps, run, seed, f"image-{shown}.png", _once(event.png))
+                tell(outputs.image(file_id))
+            case Done():
+                if event.reason is not None:
+                    notes.append(f"The code was stopped: {event.reason}")
+                if event.is_lost:
+                    notes.append("The session ended with it: the next call begins a new one, without its variables.")
+    files: dict[str, str] = {}
+    try:
+        files = await code_files.collect(deps, run, prepared, before)
+    except LostError:
+        log.info("code.session_lost", thread_id=run["thread_id"])
+    return {**call, NAME: {"input": call[NAME]["input"], "outputs": outputs.all}, "notes": notes, "files": files}
+
+
+def _lost(call: Mapping[str, Any], note: str) -> dict[str, Any]:
+    return {**call, "notes": [note], "files": {}}
+
+
+async def _open(sandbox: SandboxClient, thread_id: str) -> SandboxSession:
+    """The thread's session; a service that is full is asked again for a while. Raises RefusalError, UnavailableError."""
+    give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
+    while True:
+        try:
+            return await sandbox.open(thread_id)
+        except RefusalError as error:
+            if error.code != "full" or time.monotonic() > give_up_at:
+                raise
+            await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _tell(tell: Tell, delta: dict[str, Any] | None) -> None:
+    if delta is not None:
+        tell(delta)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
