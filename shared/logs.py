@@ -2,10 +2,24 @@
 
 import logging
 import sys
+from typing import Protocol
 
 import structlog
 
-from shared.settings import Settings
+
+class Logged(Protocol):
+    """Settings of a process that logs."""
+
+    @property
+    def log_format(self) -> str:
+        """`console` for people, `json` for machines."""
+        ...
+
+    @property
+    def log_level(self) -> str:
+        """The least that is written."""
+        ...
+
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # local variables hold keys and content
@@ -22,7 +36,7 @@ _NOISY = (
 )
 
 
-def configure_logging(settings: Settings) -> None:
+def configure_logging(settings: Logged) -> None:
     """Send structlog's and the standard library's records to stderr in the configured form. Safe to call again."""
     shared_processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,11 +1,18 @@
 """Telling whoever started this process that it is ready: systemd's sd_notify protocol, one datagram."""
 
 import socket
+from typing import Protocol
 
-from shared.settings import Settings
+
+class Supervised(Protocol):
+    """Settings of a process that a supervisor may have started."""
+
+    @property
+    def notify_socket(self) -> str | None:
+        """Where the supervisor listens, if there is one."""
 
 
-def notify_ready(settings: Settings) -> None:
+def notify_ready(settings: Supervised) -> None:
     """Send READY=1 to `NOTIFY_SOCKET`, if a supervisor named one. Raises OSError if it has gone away."""
     if settings.notify_socket is None:
         return

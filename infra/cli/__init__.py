@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, health, keys, processes, status, up
+from infra.cli import demo, health, keys, processes, sandbox, status, up
 
 app = typer.Typer(
     name="assistantd",
@@ -23,6 +23,8 @@ app.command("demo")(demo.demo)
 app.command("api")(processes.api)
 app.command("worker")(processes.worker)
 app.command("flower")(processes.flower)
+app.command("sandbox")(sandbox.sandbox)
+app.command("sandbox-environment")(sandbox.sandbox_environment)
 app.command("migrate")(processes.migrate)
 app.command("local-model", hidden=True)(processes.local_model)
 app.command("healthcheck", hidden=True)(health.healthcheck)

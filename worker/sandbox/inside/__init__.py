@@ -1,0 +1,1 @@
+"""What runs within the walls: a loop that executes cells. The standard library alone, and packages that are there."""
