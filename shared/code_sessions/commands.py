@@ -61,9 +61,7 @@ async def end(
     await db.all(_END, {**params, "ended_at": ended_at, "seconds": seconds})
 
 
-async def files_of(
-    db: Executor, project_id: str, assistant_id: str, thread_id: str, *, at_most: int
-) -> Sequence[Row]:
+async def files_of(db: Executor, project_id: str, assistant_id: str, thread_id: str, *, at_most: int) -> Sequence[Row]:
     """The files that the code of a run on this thread is to find: id, filename, bytes; the oldest first."""
     params = {"project_id": project_id, "assistant_id": assistant_id, "thread_id": thread_id, "at_most": at_most}
     return await db.all(_FILES, params)

@@ -83,7 +83,9 @@ class Message(SQLModel, table=True):
     __table_args__ = (
         Index("messages_listed", "thread_id", "created_at", "id"),
         Index(
-            "messages_with_files", "thread_id", postgresql_where=text("attachments <> '[]'::jsonb OR file_ids <> '[]'::jsonb")
+            "messages_with_files",
+            "thread_id",
+            postgresql_where=text("attachments <> '[]'::jsonb OR file_ids <> '[]'::jsonb"),
         ),
         CheckConstraint("role IN ('user', 'assistant')", name="messages_role"),
         CheckConstraint("status IN ('completed', 'incomplete')", name="messages_status"),

@@ -12,9 +12,23 @@ SOURCES = {
     (1, 0): Source("file-tower", "vsf_1-1", 3, "Iron is heavy. The tower is 324 metres tall.\n\nIt was built in 1889."),
     (12, 7): Source("file-cake", "vsf_2-9", None, "Cakes are made of flour."),
 }
-LINKS = {"sandbox:/mnt/data/a.csv": "file-a", "sandbox:/mnt/data/a.csv.gz": "file-gz", "sandbox:/mnt/data/x y.png": "file-x"}
+LINKS = {f"sandbox:/mnt/data/{name}": f"file-{name}" for name in ("a.csv", "a.csv.gz", "x y.png")}
+ODDS = ["【1:0】", "【1:0†tower.pdf】", "tall ", "sandbox:/mnt/", "sand"]
 TEXT = st.lists(
-    st.sampled_from([*"ab 【】:†\n01", mark(1, 0), mark(12, 7), mark(9, 9), "【1:0】", "【1:0†tower.pdf】", "tall ", *LINKS, "sandbox:/mnt/", "sand"]),
+    st.sampled_from(
+        [
+            *"ab 【】:†\n01",
+            mark(1, 0),
+            mark(12, 7),
+            mark(9, 9),
+            "【1:0】",
+            "【1:0†tower.pdf】",
+            "tall ",
+            *LINKS,
+            "sandbox:/mnt/",
+            "sand",
+        ]
+    ),
     max_size=12,
 ).map("".join)
 

@@ -93,7 +93,7 @@ class Stage:
     def worker(self, store: GatedStore | None = None) -> Deps:
         """Another process, as far as the database can tell."""
         other = replace(self.deps, owner=ids.new("key"), ingesting=Live(LEASE), slots=Slots())
-        return replace(other, store=store) if store else other
+        return replace(other, sandbox=None, store=store) if store else other
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=model,
+            sandbox=None,
             store=store,
             live=Live(LEASE),
             ingesting=Live(LEASE),

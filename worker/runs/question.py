@@ -69,7 +69,14 @@ def _left(limit: int | None, used: int) -> int | None:
 
 
 def _request(
-    run: Row, functions: Sequence[Mapping[str, Any]], model: str, messages: Sequence[Chat], *, counts_as: str, budget: int | None, called: bool
+    run: Row,
+    functions: Sequence[Mapping[str, Any]],
+    model: str,
+    messages: Sequence[Chat],
+    *,
+    counts_as: str,
+    budget: int | None,
+    called: bool,
 ) -> dict[str, Any]:
     """Arguments of `chat.completions.create`. What the client left open is left out, for the endpoint to decide.
 
@@ -84,7 +91,7 @@ def _request(
         asked["response_format"] = run["response_format"]
     if functions:
         asked["tools"] = functions
-        asked["tool_choice"] = offer.choice(run["tool_choice"], met=called)
+        asked["tool_choice"] = offer.choice(run["tool_choice"], run["tools"], met=called)
         if not run["parallel_tool_calls"]:
             asked["parallel_tool_calls"] = False
     return asked

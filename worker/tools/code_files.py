@@ -132,9 +132,7 @@ async def collect(deps: Deps, run: Row, prepared: Prepared, before: Mapping[str,
     return made
 
 
-async def keep(
-    deps: Deps, run: Row, seed: tuple[object, ...], filename: str, chunks: AsyncIterator[bytes]
-) -> str:
+async def keep(deps: Deps, run: Row, seed: tuple[object, ...], filename: str, chunks: AsyncIterator[bytes]) -> str:
     """Make a file object of what code wrote or showed; `seed` makes its id. Returns it."""
     file_id = ids.derive("file", run["created_at"], 0, run["id"], *seed)
     await files.keep_generated(

@@ -139,7 +139,9 @@ def _lost(call: Mapping[str, Any], note: str) -> dict[str, Any]:
 
 
 async def _open(sandbox: SandboxClient, thread_id: str) -> SandboxSession:
-    """The thread's session; a service that is full is asked again for a while. Raises RefusalError, UnavailableError."""
+    """The thread's session; a service that is full is asked again for a while. Raises RefusalError and
+    UnavailableError.
+    """
     give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
     while True:
         try:

@@ -11,7 +11,10 @@ OURS = frozenset({file_search.NAME, code_interpreter.NAME})
 
 def functions(tools: Sequence[Mapping[str, Any]], code_files: Sequence[str] = ()) -> list[Mapping[str, Any]]:
     """The tools of a run as chat completions take them; `code_files` are the names of the files that code finds."""
-    definitions = {file_search.NAME: file_search.DEFINITION, code_interpreter.NAME: code_interpreter.definition(code_files)}
+    definitions = {
+        file_search.NAME: file_search.DEFINITION,
+        code_interpreter.NAME: code_interpreter.definition(code_files),
+    }
     return [definitions.get(tool["type"], tool) for tool in tools]
 
 
@@ -20,13 +23,13 @@ def own(tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     return OURS & {tool["type"] for tool in tools}
 
 
-def choice(wanted: Any, *, met: bool) -> Any:
+def choice(wanted: Any, tools: Sequence[Mapping[str, Any]], *, met: bool) -> Any:
     """A run's `tool_choice` as chat completions take it; `met` says that a tool was called already, after which a
-    choice that forces a call would go on for ever.
+    choice that forces a call would go on for ever. One of our tools that the run doesn't have is no choice.
     """
     if isinstance(wanted, str):
         return "auto" if met and wanted == "required" else wanted
-    if met:
+    if met or wanted["type"] in OURS - own(tools):
         return "auto"
     return wanted if wanted["type"] == "function" else {"type": "function", "function": {"name": wanted["type"]}}
 
