@@ -87,7 +87,7 @@ async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], name: str, te
 
 def told(call: Mapping[str, Any]) -> str:
     """What the model is told of a finished call."""
-    lines = [*call["notes"], told_outputs(call[NAME]["outputs"])]
+    lines = [*call["notes"], told_outputs(call[NAME]["outputs"]).rstrip("\n")]
     if call["files"]:
         lines.append(f"Files written: {', '.join(DIRECTORY + name for name in call['files'])}")
     return "\n".join(line for line in lines if line) or "The code has run, and printed nothing."

@@ -111,8 +111,12 @@ BOTH: list[tuple[str, str, Schema]] = [
     # a file that never expires, and has no trouble: the clients' own types have room for null, and so had the live API
     ("OpenAIFile", "expires_at", or_null(INTEGER)),
     ("OpenAIFile", "status_details", or_null(STRING)),
-    # `evals` may be asked for, so it is answered; a v1 client is told what there is
-    ("OpenAIFile", "purpose", {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]}),
+    # what code made is `assistants_output`, as in the original; `evals` may be asked for, so it is answered; a v1 client is told what there is
+    (
+        "OpenAIFile",
+        "purpose",
+        {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals", "assistants_output"]},
+    ),
     # the description says `string`; the documentation, and every SDK's user, knows the prefixes
     *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
 ]
