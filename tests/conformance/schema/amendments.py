@@ -86,6 +86,7 @@ FACTS_OF_A_RUN: Schema = {
     "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history"],
 }
 
+PURPOSES = ["assistants", "assistants_output", "batch", "fine-tune", "vision", "user_data", "evals"]
 CITED: Schema = {
     "type": "object",
     "properties": {"page": or_null(INTEGER), "chunk_id": STRING, "quote": STRING},
@@ -111,12 +112,9 @@ BOTH: list[tuple[str, str, Schema]] = [
     # a file that never expires, and has no trouble: the clients' own types have room for null, and so had the live API
     ("OpenAIFile", "expires_at", or_null(INTEGER)),
     ("OpenAIFile", "status_details", or_null(STRING)),
-    # what code made is `assistants_output`, as in the original; `evals` may be asked for, so it is answered; a v1 client is told what there is
-    (
-        "OpenAIFile",
-        "purpose",
-        {"enum": ["assistants", "batch", "fine-tune", "vision", "user_data", "evals", "assistants_output"]},
-    ),
+    # what code made is `assistants_output`, as in the original; `evals` may be asked for, so it is answered; a client
+    # of v1 is told what there is
+    ("OpenAIFile", "purpose", {"enum": PURPOSES}),
     # the description says `string`; the documentation, and every SDK's user, knows the prefixes
     *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
 ]
