@@ -193,7 +193,14 @@ class Project:
         """The tenant that this key belongs to. Raises AssertionError at its end if the contract was broken."""
         recorder = Recorder()
         http, base_url = httpx2.AsyncClient(transport=recorder), system.base_url
-        async with AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=30, http_client=http) as client:
+        async with AsyncOpenAI(
+            base_url=base_url,
+            api_key=key,
+            max_retries=0,
+            timeout=30,
+            http_client=http,
+            _strict_response_validation=True,
+        ) as client:
             yield cls(key, base_url, client, recorder)
         recorder.check()
 

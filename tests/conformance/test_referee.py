@@ -1,5 +1,6 @@
 """The referee sees what does not conform, in answers and in events, in both dialects; and it sits in every client."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -7,12 +8,14 @@ import httpx2
 import pytest
 
 from tests import http
+from tests.conformance.schema import sdk
 from tests.conformance.schema.contract import Contract, contract
 from tests.conformance.schema.recorder import Recorder
 from tests.system import Project, System
 
 REQUEST_ID = {"x-request-id": "req_1"}
 THREAD = "/threads/thread_1"
+THREAD_OBJECT: dict[str, Any] = {"id": "thread_1", "object": "thread", "created_at": 1, "metadata": {}}
 DELETED = {"object": "thread.deleted", "id": "thread_1", "deleted": True}
 
 
@@ -63,6 +66,25 @@ async def test_answers_that_are_not_even_that(response: httpx2.Response, sentenc
     assert_violated(await judged("DELETE", THREAD, response), sentence)
 
 
+async def test_the_clients_types_are_stricter_than_the_description() -> None:
+    thread: dict[str, Any] = THREAD_OBJECT | {"tool_resources": {}, "created_at": 1.0}
+    sentence = r"created_at: Input should be a valid integer \(the client's type\)"
+
+    async def content() -> AsyncIterator[bytes]:
+        yield f"id: 1-1\nevent: thread.created\ndata: {json.dumps(thread)}\n\n".encode()
+
+    streamed = httpx2.Response(200, content=content(), headers={**REQUEST_ID, "content-type": "text/event-stream"})
+
+    assert_violated(await judged("GET", THREAD, httpx2.Response(200, json=thread, headers=REQUEST_ID)), sentence)
+    assert_violated(await judged("POST", "/threads/runs", streamed), sentence)
+
+
+def test_the_client_has_a_type_for_all_that_is_described() -> None:
+    for dialect in ("v1", "v2"):
+        assert contract(dialect).answers <= sdk.TYPES.keys() | sdk.FORGOTTEN
+    assert contract("v2").answers.isdisjoint(sdk.FORGOTTEN)
+
+
 async def test_operations_that_nobody_described() -> None:
     answer = httpx2.Response(200, json={}, headers=REQUEST_ID)
 
@@ -106,9 +128,6 @@ async def test_each_dialect_has_its_own_words(dialect: str, call: Any, sentence:
     recorder = await judged("GET", f"{THREAD}/runs/run_1/steps/step_1", answer, **{"openai-beta": dialect})
 
     assert_violated(recorder, sentence)
-
-
-THREAD_OBJECT: dict[str, Any] = {"id": "thread_1", "object": "thread", "created_at": 1, "metadata": {}}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +179,7 @@ async def test_events_that_cannot_be_resumed_after(id_line: str, sentence: str) 
 
 def test_the_contract_knows_all_events() -> None:
     assert len(contract().events) == 25
+    assert contract().events - {"done"} == sdk.events()
     assert contract("v1").events < contract().events
 
 

@@ -18,10 +18,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import best_match
 
 from shared.wire.fields import Dialect
-from tests.conformance.schema import amendments
+from tests.conformance.schema import amendments, sdk
 from tests.conformance.schema.amendments import NULL, Schema
 
 HERE = Path(__file__).parent
+DONE = "[DONE]"
 
 
 class Contract:
@@ -37,22 +38,31 @@ class Contract:
     def judge_answer(self, method: str, path: str, status: int, body: Any) -> list[str]:
         """An answer with a JSON body; `path` begins behind `/v1`."""
         if status >= 400:
-            return self._judge({"$ref": "#/components/schemas/ErrorResponse"}, body)
-        for verb, pattern, schema in self._operations:
+            return self._judge_named("ErrorResponse", body)
+        for verb, pattern, name in self._operations:
             if verb == method and pattern.fullmatch(path):
-                return self._judge(schema, body)
+                return self._judge_named(name, body)
         return [f"{method} {path} is no operation of the API"]
 
     def judge_event(self, event: str, data: Any) -> list[str]:
         """An event of a stream, its data parsed unless they are `[DONE]`."""
         if event not in self._events:
             return [f"there is no event {event!r}"]
-        return self._judge(self._events[event], data)
+        typed = [] if data == DONE else sdk.judge_event(event, data)
+        return self._judge(self._events[event], data) + typed
 
     @property
     def events(self) -> set[str]:
         """The names of all events."""
         return set(self._events)
+
+    @property
+    def answers(self) -> set[str]:
+        """The names of all answers, errors included."""
+        return {"ErrorResponse"} | {name for _, _, name in self._operations}
+
+    def _judge_named(self, name: str, body: Any) -> list[str]:
+        return self._judge(amendments.ref(name), body) + sdk.judge_answer(name, body)
 
     def _judge(self, schema: Schema, instance: Any) -> list[str]:
         found = self._validator(json.dumps(schema)).iter_errors(instance)
@@ -131,12 +141,13 @@ def pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("{model}", ".+")))
 
 
-def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str], Schema]]:
-    """Verb, path and schema of every JSON answer; literal paths before those with ids in them."""
+def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str], str]]:
+    """Verb, path and name of the schema of every JSON answer; literal paths before those with ids in them."""
     for path in sorted(paths, key=lambda path: path.count("{")):
         for verb, operation in paths[path].items():
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-            yield verb.upper(), pattern(path), schema
+            if "$ref" in schema:  # what a file holds has no schema
+                yield verb.upper(), pattern(path), schema["$ref"].rpartition("/")[2]
 
 
 def _events(schemas: Schema) -> Iterator[tuple[str, Schema]]:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from tests.conformance import coverage
-from tests.conformance.schema.contract import Contract, contract
+from tests.conformance.schema.contract import DONE, Contract, contract
 
 if TYPE_CHECKING:
     from shared.wire.fields import Dialect
 
-DONE = "[DONE]"
 API = "/v1/"
 UPLOADED = re.compile(r"/v1/files/[^/]+/content")  # what clients uploaded follows no schema of ours
 EVENT_ID = re.compile(r"\d+-\d+")

@@ -9,7 +9,7 @@ import sys
 from openai import NotFoundError, OpenAI
 
 (base_url,) = sys.argv[1:]
-client = OpenAI(base_url=base_url)
+client = OpenAI(base_url=base_url, _strict_response_validation=True)  # by the types of its time
 
 
 def is_gone(retrieve, *args):
