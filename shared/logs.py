@@ -15,6 +15,8 @@ _NOISY = (
     "httpx2",
     "openai",
     "aiohttp",
+    "aiobotocore",
+    "botocore",
     "kombu",
     "celery.redirected",
     "celery.worker.strategy",

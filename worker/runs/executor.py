@@ -15,8 +15,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
+<<<<<<< HEAD
 from shared.runs import transitions
 from shared.runs.transitions import Transition
+=======
+from shared.events.log import keeping
+from shared.events.writer import EventWriter
+from shared.files.storage import StoreUnavailable
+from shared.runs import commands, statements, transitions
+from shared.runs.statements import NEXT_OF_PROJECT
+from shared.runs.status import RunStatus
+from shared.runs.transitions import Cancel, Transition
+>>>>>>> 80c323a (Keep files in a bucket of S3 or a directory; sweep bytes without a row; serve ranges; say when the store is away)
 from shared.wire.runs import run_object
 from worker.deps import Deps
 from worker.models.client import Patience
@@ -95,6 +105,9 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         # Postgres is away, and the settlement waits for it; or others have the run, and the settlement finds no row.
         log.warning("run.interrupted", error=type(error).__name__)
         return transitions.release(), turn.CANCELLED
+    except StoreUnavailable:
+        message = "The images of this thread can't be read: the server's file storage does not work. Please try again."
+        return _failure(attempt, "server_error", message)
     except Exception:
         log.exception("run.crashed")
         message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."
