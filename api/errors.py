@@ -18,11 +18,15 @@ from starlette.responses import Response
 from api.auth import Unauthorized
 from api.validation import describe
 from shared.errors import AssistantdError, InvalidRequest, NotFound, TooLarge
+from shared.files.storage import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
 STATUS: dict[type[AssistantdError], int] = {NotFound: 404, InvalidRequest: 400, TooLarge: 413}
+OK = 200
+PARTIAL_CONTENT = 206
 UNAUTHORIZED = 401
+NO_SUCH_RANGE = 416
 UNAVAILABLE = 503
 INTERNAL = 500
 
@@ -80,8 +84,19 @@ def install(app: FastAPI) -> None:
         state = getattr(getattr(error, "orig", None), "sqlstate", None)
         log.error("database.away", path=request.url.path, error=type(error).__name__, sqlstate=state)
         message = "The server's database can't carry the request out at the moment. Please try again."
-        headers = {"retry-after": str(RETRY_AFTER_S)}
-        return answer(UNAVAILABLE, envelope(message, kind="server_error", code="database_unavailable"), headers)
+        return _unavailable(message, "database_unavailable")
+
+    @app.exception_handler(StoreUnavailable)
+    async def _store_away(request: Request, error: Exception) -> Response:
+        log.error("store.away", path=request.url.path, reason=str(error))
+        return _unavailable(
+            "The server's file storage does not work at the moment. Please try again.", "storage_unavailable"
+        )
+
+
+def _unavailable(message: str, code: str) -> Response:
+    headers = {"retry-after": str(RETRY_AFTER_S)}
+    return answer(UNAVAILABLE, envelope(message, kind="server_error", code=code), headers)
 
 
 def _status(error: AssistantdError) -> int:

@@ -12,7 +12,8 @@ from api.expiry import expire_for_ever
 from api.streams import Streams
 from shared.database import Database, Executor
 from shared.duties import must_not_end
-from shared.files.storage import BlobStore, LocalStore
+from shared.files.storage import BlobStore
+from shared.files.stores import store_of
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
@@ -39,12 +40,13 @@ class Services:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncGenerator[Services]:
-    """Open everything, and close it in reverse. Neither Postgres nor Redis needs to be there to begin with."""
+    """Open everything, and close it in reverse. Postgres, Redis and bucket may be away to begin with."""
     database = Database(settings.database_url, settings.database_pool)
     redis_client = connect(settings.redis_url, socket_timeout=5)
     outbox = Outbox(settings.redis_url)
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
+    store = store_of(settings)
     streams.start()
     doorbell = Doorbell(outbox)
     expiry = asyncio.create_task(expire_for_ever(database, outbox, doorbell))
@@ -59,7 +61,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             doorbell=doorbell,
             streams=streams,
             keys=KeyRing(database),
-            store=LocalStore(settings.data_dir / "files"),
+            store=store,
             catalog=catalog,
         )
     finally:
@@ -67,6 +69,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
         await asyncio.gather(expiry, return_exceptions=True)
         await streams.stop()
         await catalog.close()
+        await store.close()
         await outbox.close()
         await redis_client.aclose()
         await database.close()

@@ -29,6 +29,8 @@ _NOISY = (
     "httpx2",
     "openai",
     "aiohttp",
+    "aiobotocore",
+    "botocore",
     "kombu",
     "celery.redirected",
     "celery.worker.strategy",

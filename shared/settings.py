@@ -8,6 +8,7 @@ names the variable, so that a process with a bad setting ends before it has begu
 import difflib
 import json
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.crashpoints import Point
 
 PREFIX = "ASSISTANTD_"
+AWS = "AWS_"  # the prefix of what belongs to S3
 KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -46,6 +48,27 @@ def _object(value: Any) -> Any:
         raise ValueError('expected a JSON object, such as {"gpt-4": "my-model", "*": "my-model"}') from None
 
 
+def _place(value: Any) -> Any:
+    """Where bytes are stored. The value is never shown: somebody may have put a secret into it."""
+    if value is None:
+        return None
+    url = urlsplit(str(value))
+    if url.scheme not in ("file", "s3"):
+        raise ValueError("expected file:///directory or s3://bucket/prefix")
+    if url.query or url.fragment or "@" in url.netloc:
+        raise ValueError("expected nothing but a place: region, endpoint and credentials are set by AWS_… variables")
+    if url.scheme == "file" and (url.netloc or not url.path.startswith("/")):
+        raise ValueError("expected file:// and an absolute path, with three slashes: file:///var/lib/files")
+    if url.scheme == "s3" and not url.netloc:
+        raise ValueError("expected the name of a bucket: s3://bucket/prefix")
+    return value
+
+
+def _aws(*names: str) -> AliasChoices:
+    """Under the names that Amazon's own tools read. The last is the field's, for overrides."""
+    return AliasChoices(*names[:-1], names[-1].upper(), names[-1])
+
+
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
@@ -66,6 +89,21 @@ class Settings(BaseSettings):
     database_url: Annotated[str, _url("postgresql")] = Field(description="Postgres 16 or later with pgvector")
     redis_url: Annotated[str, _url("redis", "rediss", "unix")] = Field(description="Redis 6.2 or later, or Valkey")
     data_dir: Path = Field(default=Path("data"), description="uploaded and generated files live below it")
+
+    blob_url: Annotated[str | None, BeforeValidator(_place)] = Field(
+        default=None, description="another place for files: file:///directory or s3://bucket/prefix"
+    )
+    aws_endpoint_url: Annotated[str | None, _url("http", "https")] = Field(
+        default=None,
+        validation_alias=_aws("AWS_ENDPOINT_URL_S3", "aws_endpoint_url"),
+        description="a server that speaks S3 and isn't Amazon's",
+    )
+    aws_region: str | None = Field(
+        default=None, validation_alias=_aws("AWS_REGION", "AWS_DEFAULT_REGION", "aws_region")
+    )
+    aws_access_key_id: str | None = Field(default=None, repr=False, validation_alias=_aws("aws_access_key_id"))
+    aws_secret_access_key: SecretStr | None = Field(default=None, validation_alias=_aws("aws_secret_access_key"))
+    aws_session_token: SecretStr | None = Field(default=None, validation_alias=_aws("aws_session_token"))
 
     model_base_url: Annotated[str | None, _url("http", "https")] = Field(
         default=None, description="an OpenAI-compatible endpoint, up to and including its /v1"
@@ -120,6 +158,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
         if (self.sandbox_url is None) != (self.sandbox_secret is None):
             raise ValueError(f"{PREFIX}SANDBOX_URL and {PREFIX}SANDBOX_SECRET: give both or neither")
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together or not at all")
         return self
 
     @property
@@ -168,9 +208,29 @@ def load(**overrides: Any) -> Settings:
 
 def _refuse_unknown() -> None:
     """A misspelt setting would be accepted and ignored: name it instead."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for variable in sorted({*os.environ, *dotenv_values(".env")}):
+    known = {name for field in Settings.model_fields for name in _variables(field)}
+    given = sorted({*os.environ, *dotenv_values(".env")})
+    for variable in given:
         if variable.startswith(PREFIX) and variable not in known:
             close = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise SettingsError(f"{variable} is not a setting of assistantd{hint}")
+    if f"{PREFIX}BLOB_URL" in given:
+        _refuse_misspelt({name for name in known if name.startswith(AWS)}, given)
+
+
+def _refuse_misspelt(known: set[str], given: Sequence[str]) -> None:
+    """Amazon's tools read many variables that we don't know: only what looks like one of ours is refused."""
+    for variable in given:
+        if variable.startswith(AWS) and not variable.startswith(tuple(known)):
+            close = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+            if close:
+                raise SettingsError(f"{variable} is not a setting of assistantd; did you mean {close[0]}?")
+
+
+def _variables(field: str) -> set[str]:
+    """The environment's names of a field."""
+    alias = Settings.model_fields[field].validation_alias
+    if not isinstance(alias, AliasChoices):
+        return {f"{PREFIX}{field.upper()}"}
+    return {choice for choice in alias.choices if isinstance(choice, str) and choice.isupper()}

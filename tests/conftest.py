@@ -14,7 +14,7 @@ from tests.conformance import coverage
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database
 
-for _variable in [name for name in os.environ if name.startswith(("ASSISTANTD_", "OPENAI_"))]:
+for _variable in [name for name in os.environ if name.startswith(("ASSISTANTD_", "OPENAI_", "AWS_"))]:
     del os.environ[_variable]  # a developer's own settings would decide what is tested
 
 LAST = "test_coverage.py"  # judges what all the others have called

@@ -136,7 +136,7 @@ class System:
 
     def _environment(self) -> dict[str, str]:
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("ASSISTANTD_", "OPENAI_"))
+            name: value for name, value in os.environ.items() if not name.startswith(("ASSISTANTD_", "OPENAI_", "AWS_"))
         }
         return {
             **inherited,

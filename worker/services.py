@@ -9,7 +9,7 @@ import structlog
 
 from shared.database import Database
 from shared.duties import must_not_end
-from shared.files.storage import LocalStore
+from shared.files.stores import store_of
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
@@ -20,6 +20,7 @@ from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
 from worker.sandbox.client import SandboxClient
+from worker.store_sweep import sweep_store_for_ever
 from worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -55,13 +56,13 @@ class WorkerServices:
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
-            store=LocalStore(settings.data_dir / "files"),
+            store=store_of(settings),
             sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
             ingesting=Live(settings.lease_duration),
             slots=Slots(),
         )
-        duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever)
+        duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever, sweep_store_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
             task.add_done_callback(must_not_end)
@@ -88,6 +89,7 @@ class WorkerServices:
         await self.deps.model.close()
         if self.deps.sandbox is not None:
             await self.deps.sandbox.close()
+        await self.deps.store.close()
         await self.deps.outbox.close()
         await self.deps.vital.close()
         await self.deps.database.close()

@@ -1,24 +1,19 @@
 """/v1/files."""
 
-import mimetypes
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
-from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Form, Header, Query, Request, UploadFile
 from fastapi.responses import Response
-from starlette.responses import StreamingResponse
 
 from api.bodies import pieces, refuse_unknown
 from api.dependencies import FileId, TheCaller, TheServices, reply
+from api.downloads import download, etag
 from api.json_route import JsonRoute
 from shared import table
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import InvalidRequest
 from shared.files import commands as files
 from shared.files.rows import File
-from shared.files.storage import BlobStore
 from shared.table import Page
 from shared.wire import limits
 from shared.wire.files import Purpose, file_object
@@ -84,15 +79,16 @@ async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices)
 
 
 @router.get("/files/{file_id}/content")
-async def get_file_content(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
-    """Download a file. What a tenant uploaded is never shown by a browser as a page of ours."""
+async def get_file_content(
+    file_id: FileId,
+    caller: TheCaller,
+    services: TheServices,
+    wanted: Annotated[str | None, Header(alias="range")] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Download a file, or a range of its bytes."""
     row = await files.get(services.executor, caller.project_id, file_id)
-    headers = {
-        "content-length": str(row["bytes"]),
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(row['filename'])}",
-        "x-content-type-options": "nosniff",
-    }
-    return StreamingResponse(await _opened(services.store, file_id), media_type=_kind(row["filename"]), headers=headers)
+    return await download(services.store, row, None if if_range not in (None, etag(row)) else wanted)
 
 
 def _name(file: UploadFile) -> str:
@@ -102,25 +98,3 @@ def _name(file: UploadFile) -> str:
     if not storable or not 0 < len(name) <= limits.FILENAME:
         raise InvalidRequest(f"A file needs a name of 1 to {limits.FILENAME} characters of Unicode.", param="file")
     return name
-
-
-def _kind(filename: str) -> str:
-    """By the name's last part alone: the whole of it could be read as a URL."""
-    suffix = PurePosixPath(filename).suffix
-    return (mimetypes.guess_type(f"file{suffix}")[0] if suffix.isascii() else None) or "application/octet-stream"
-
-
-async def _opened(store: BlobStore, file_id: str) -> AsyncIterator[bytes]:
-    """The bytes, once it is known that they are there. Raises NotFound."""
-    chunks = store.open(file_id)
-    try:
-        first = await anext(chunks, b"")
-    except FileNotFoundError:
-        raise NotFound("file", file_id) from None
-
-    async def all_of_it() -> AsyncIterator[bytes]:
-        yield first
-        async for chunk in chunks:
-            yield chunk
-
-    return all_of_it()

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from infra.stack.directory import DataDirectory, default
-from shared.settings import PREFIX, Given, Settings, SettingsError, load
+from shared.settings import AWS, PREFIX, Given, Settings, SettingsError, load
 
 DATABASE, REDIS, MODEL = f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_"
+
+_AWS = {name for name in Settings.model_fields if name.startswith(AWS.lower())}
 
 
 def data_directory(chosen: Path | None) -> DataDirectory:
@@ -51,8 +53,10 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "OPENAI_", "FLOWER_"))}
     given = {
         f"{PREFIX}{name.upper()}": _spell(getattr(settings, name))
-        for name in settings.model_fields_set - {"openai_api_key", "model_base_url", "model_api_key", "notify_socket"}
+        for name in settings.model_fields_set
+        - {*_AWS, "openai_api_key", "model_base_url", "model_api_key", "notify_socket"}
     }
+    given |= {name.upper(): _spell(getattr(settings, name)) for name in settings.model_fields_set & _AWS}
     if settings.upstream is not None:
         given[f"{PREFIX}MODEL_BASE_URL"], given[f"{PREFIX}MODEL_API_KEY"] = settings.upstream
     return {**kept, **given, **more}

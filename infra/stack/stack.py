@@ -21,7 +21,7 @@ from infra.part import Part
 from infra.stack.configuration import DATABASE, MODEL, REDIS, Given, environment, without
 from infra.stack.directory import DataDirectory
 from infra.stack.program import Program, Task
-from shared.settings import Settings, load
+from shared.settings import AWS, Settings, load
 
 FLOWER_PORT = 5555  # Flower's own default; another one is chosen where it is taken
 FLOWER_USER = "assistantd"
@@ -96,13 +96,20 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
     worker_names = [f"worker-{number}" for number in range(1, options.workers + 1)]
     listen = ("--host", options.host, "--port", str(options.port))
-    flower_variables = {**without(ours, DATABASE, MODEL), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    flower_variables = {**without(ours, DATABASE, MODEL, AWS), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
     return Stack(
         settings=settings,
         servers=servers,
         prepare=make(Task, PREPARE, "prepare", environment=ours, after=base),
         models=[
-            make(Program, "model", "local-model", "--port", str(model_port), environment=without(ours, DATABASE, REDIS))
+            make(
+                Program,
+                "model",
+                "local-model",
+                "--port",
+                str(model_port),
+                environment=without(ours, DATABASE, REDIS, AWS),
+            )
         ]
         if is_toy
         else [],

@@ -3,16 +3,12 @@
 from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
 
-import structlog
-
 from shared import ids, table
 from shared.database import Executor, Row
 from shared.errors import NotFound, found
 from shared.files import statements
 from shared.files.rows import File
-from shared.files.storage import BlobStore, keep_if_written
-
-log = structlog.get_logger(__name__)
+from shared.files.storage import BlobStore, discard, keep_if_written
 
 
 async def upload(
@@ -25,7 +21,7 @@ async def upload(
     chunks: AsyncIterable[bytes],
     expires_after: timedelta | None = None,
 ) -> Row:
-    """Store the bytes, then the row. A crash or a broken connection between may leave bytes that nobody refers to."""
+    """Store the bytes, then the row. A crash or a broken connection between leaves bytes for `orphans.py`."""
     file_id = ids.new("file")
     stored = await store.put(file_id, chunks)
     params = {
@@ -72,20 +68,20 @@ async def get(db: Executor, project_id: str, file_id: str) -> Row:
 
 
 async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) -> None:
-    """Forget the row, with the references of assistants and threads to it, then the bytes. Raises NotFound."""
+    """Forget the row, with the references of assistants and threads to it, then the bytes. Raises NotFound.
+
+    A crash between, or a store that is away, leaves bytes for `orphans.py`.
+    """
     if await db.one(statements.DELETE, {"id": file_id, "project_id": project_id}) is None:
         raise NotFound("file", file_id)
-    await store.delete(file_id)
+    await discard(store, file_id)
 
 
 async def delete_expired(db: Executor, store: BlobStore, at_most: int) -> int:
     """Forget files whose time has come, as `delete` does; returns how many."""
     rows = await db.all(statements.DELETE_EXPIRED, {"at_most": at_most})
     for row in rows:
-        try:
-            await store.delete(row["id"])
-        except OSError as error:  # its bytes stay behind, the others' don't
-            log.warning("files.bytes_left", file_id=row["id"], error=type(error).__name__)
+        await discard(store, row["id"])
     return len(rows)
 
 

@@ -1,6 +1,6 @@
 """Files: the facts about them. Their bytes are in the blob store under the file's id."""
 
-from sqlalchemy import BigInteger, Column, Index, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -28,3 +28,13 @@ class File(SQLModel, table=True):
         Index("files_by_content", "project_id", "sha256"),
         Index("files_expiring", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
     )
+
+
+class StoreSweep(SQLModel, table=True):
+    """When the store was last looked through for bytes without a row: one row, which the first sweep writes."""
+
+    __tablename__ = "store_sweeps"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    one: bool = Field(default=True, sa_column=Column(Boolean, primary_key=True))
+    begun_at: Instant = columns.created_at()
+
+    __table_args__ = (CheckConstraint("one", name="store_sweeps_one_row"),)

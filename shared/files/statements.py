@@ -42,3 +42,13 @@ FACTS = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND pro
 MISSING = text("""
 SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
 LEFT JOIN files ON files.id = wanted.id AND project_id = :project_id WHERE files.id IS NULL LIMIT 1""")
+
+WITHOUT_ROWS = text("""
+SELECT key FROM unnest(CAST(:keys AS text[])) AS stored(key)
+WHERE NOT EXISTS (SELECT FROM files WHERE id = key) AND NOT EXISTS (SELECT FROM upload_parts WHERE id = key)""")
+
+# One sweep at a time in all workers, by Postgres's clock; whoever finds no row has nothing to do.
+BEGIN_SWEEP = text("""
+INSERT INTO store_sweeps (one) VALUES (true)
+ON CONFLICT (one) DO UPDATE SET begun_at = now() WHERE store_sweeps.begun_at < now() - CAST(:every AS interval)
+RETURNING begun_at""")

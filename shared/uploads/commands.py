@@ -32,7 +32,7 @@ async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> R
 async def add_part(
     db: Executor, store: BlobStore, project_id: str, upload_id: str, chunks: AsyncIterable[bytes]
 ) -> Row:
-    """Store a part's bytes, then its row. A crash or a broken connection between may leave bytes of nobody's.
+    """Store a part's bytes, then its row. A crash or a broken connection between leaves bytes for `files/orphans.py`.
 
     Raises NotFound, or InvalidRequest if the upload is over or has had as many parts as it may.
     """
@@ -57,8 +57,9 @@ async def complete(
     """Make a file of these parts in this order; returns the upload and the file.
 
     The bytes go from the parts to the file in pieces, then one commit ends the upload and begins the file. A crash
-    before it leaves the upload as it was; the bytes written until then are nobody's. Raises NotFound, or InvalidRequest
-    if the upload is over, or its parts are not what was declared.
+    before it leaves the upload as it was, and the bytes written until then to `files/orphans.py`.
+
+    Raises NotFound, or InvalidRequest if the upload is over, or its parts are not what was declared.
     """
     upload = await _pending(db, project_id, upload_id)
     sizes = {row["id"]: row["bytes"] for row in await db.all(statements.PARTS, _key(project_id, upload_id))}

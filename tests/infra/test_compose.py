@@ -33,6 +33,8 @@ def test_ports_are_published_on_loopback_alone() -> None:
 
 def test_nobody_gets_a_password_that_it_does_not_need() -> None:
     assert set(SERVICES["migrate"]["environment"]) == {"ASSISTANTD_DATABASE_URL"}
+    holders = {name for name, service in SERVICES.items() if "AWS_SECRET_ACCESS_KEY" in service.get("environment", {})}
+    assert holders == {"api", "worker"}
     assert set(SERVICES["flower"]["environment"]) == {"ASSISTANTD_REDIS_URL", "FLOWER_BASIC_AUTH"}
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import KEY_PREFIX, OPENAI_URL, SettingsError, load
+from infra.stack.configuration import environment, without
+from shared.settings import AWS, KEY_PREFIX, OPENAI_URL, SettingsError, load
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,18 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("RUN_EXPIRES_AFTER", "-5", "ASSISTANTD_RUN_EXPIRES_AFTER: must be more than 0 seconds"),
         ("WORKER_CONCURRENCY", "0", "ASSISTANTD_WORKER_CONCURRENCY"),
         ("LOG_FORMAT", "xml", "ASSISTANTD_LOG_FORMAT"),
+        ("BLOB_URL", "/var/lib/files", "ASSISTANTD_BLOB_URL: expected file:///directory or s3://bucket/prefix"),
+        ("BLOB_URL", "file://files", "ASSISTANTD_BLOB_URL: expected file:// and an absolute path"),
+        ("BLOB_URL", "s3:///prefix", "ASSISTANTD_BLOB_URL: expected the name of a bucket"),
+        ("BLOB_URL", "s3://key:secret@bucket", "ASSISTANTD_BLOB_URL: expected nothing but a place"),
+        ("BLOB_URL", "s3://bucket?region=x", "ASSISTANTD_BLOB_URL: expected nothing but a place"),
+        (
+            "BLOB_ULR",
+            "s3://bucket",
+            "ASSISTANTD_BLOB_ULR is not a setting of assistantd; did you mean ASSISTANTD_BLOB_URL",
+        ),
+        ("AWS_REGION", "x", "ASSISTANTD_AWS_REGION is not a setting of assistantd"),
+        ("OPENAI_API_KEY", "x", "ASSISTANTD_OPENAI_API_KEY is not a setting of assistantd"),
         ("LEASE_DURATIN", "5", "ASSISTANTD_LEASE_DURATIN is not a setting of assistantd; did you mean"),
     ],
 )
@@ -87,6 +100,63 @@ def test_an_endpoint_may_have_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSISTANTD_MODEL_API_KEY", "sk-theirs")
+    names = ["ASSISTANTD_MODEL_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    for name in names:
+        monkeypatch.setenv(name, "sk-theirs")
 
     assert "sk-theirs" not in repr(load())
+
+
+def test_a_secret_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSISTANTD_BLOB_URL", "s3://key:sk-theirs@bucket")
+
+    with pytest.raises(SettingsError) as refused:
+        load()
+
+    assert "sk-theirs" not in str(refused.value)
+
+
+def test_half_a_credential_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+
+    with pytest.raises(SettingsError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCES_KEY", "AWS_REGOIN", "AWS_ACCESS_KEY", "AWS_ENDPOINT"])
+def test_misspelt_names_of_s3_are_refused_where_s3_is_used(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert load().blob_url is None
+    monkeypatch.setenv("ASSISTANTD_BLOB_URL", "s3://bucket")
+
+    with pytest.raises(SettingsError, match=f"{name} is not a setting of assistantd; did you mean AWS_"):
+        load()
+
+
+def test_what_other_tools_of_amazon_read_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSISTANTD_BLOB_URL", "s3://bucket/prefix")
+    for name in ("AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL_STS", "AWS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example.com")
+
+    settings = load()
+
+    assert (settings.aws_region, settings.aws_endpoint_url) == ("eu-west-1", "https://s3.example.com")
+
+
+def test_children_get_what_the_env_file_says_of_s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "ASSISTANTD_BLOB_URL=s3://bucket\nAWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY=secret\nAWS_REGION=eu-west-1\n"
+    )
+
+    variables = environment(load())
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").unlink()
+    again = load()
+    assert (again.blob_url, again.aws_access_key_id, again.aws_region) == ("s3://bucket", "id", "eu-west-1")
+    assert again.aws_secret_access_key is not None
+    assert again.aws_secret_access_key.get_secret_value() == "secret"
+    assert not [name for name in without(variables, AWS) if name.startswith("AWS_")]

@@ -3,12 +3,15 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from shared.crashpoints import crossing
 from shared.database import Row, to_json
+from shared.files.storage import StoreUnavailable
 from shared.vector_stores import reading
 from shared.wire import limits
+from worker.blobs import whole
 from worker.deps import Deps
 from worker.ingest.chunks import Chunk, Stopped, TooManyTokens, cut
 from worker.ingest.text import Unreadable, check_format, decode
@@ -17,6 +20,8 @@ from worker.runs.live import Held
 
 READER = 1
 """Which version of this code read a file: raised when what is read of the same bytes changes."""
+
+PATIENCE = timedelta(minutes=10)  # with a store that is away
 
 BATCH = 64  # chunks that are kept at once: some 200 kB of text
 
@@ -66,9 +71,11 @@ async def _bytes(deps: Deps, claimed: Row) -> bytes:
         most = limits.INGESTED_BYTES
         raise Unreadable("invalid_file", f"The file has {claimed['bytes']} bytes; at most {most} can be indexed.")
     try:
-        return b"".join([part async for part in deps.store.open(claimed["id"])])
+        return await whole(deps.store, claimed["id"], PATIENCE)
     except FileNotFoundError:
         raise Unreadable("server_error", "The file's content is missing from the server's storage.") from None
+    except StoreUnavailable:
+        raise Unreadable("server_error", "The server's file storage did not work for 10 minutes.") from None
 
 
 def _cut(claimed: Row, raw: bytes, stop: threading.Event) -> list[Chunk]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
+from shared.files.storage import StoreUnavailable
 from shared.runs import transitions
 from shared.runs.transitions import Transition
 from shared.wire.runs import run_object
@@ -95,6 +96,9 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         # Postgres is away, and the settlement waits for it; or others have the run, and the settlement finds no row.
         log.warning("run.interrupted", error=type(error).__name__)
         return transitions.release(), turn.CANCELLED
+    except StoreUnavailable:
+        message = "The server's file storage does not work. Please try again."
+        return _failure(attempt, "server_error", message)
     except Exception:
         log.exception("run.crashed")
         message = f"The server had an error while executing the run. The worker's log has it under {attempt.run['id']}."
