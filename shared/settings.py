@@ -139,6 +139,8 @@ class Settings(BaseSettings):
     project_concurrency: int | None = Field(default=None, ge=1, description="runs of one project held at once")
     lease_duration: Seconds = Field(default=timedelta(seconds=10), description="silence after which a worker is dead")
     worker_concurrency: int = Field(default=1000, ge=1, le=10_000, description="runs that one process holds at once")
+    ingest_memory: int = Field(default=2048, ge=512, description="MiB of address space that reading a file may take")
+    ingest_timeout: Seconds = Field(default=timedelta(seconds=600), description="processor time that it may take")
     drain_timeout: Seconds = Field(default=timedelta(seconds=25), description="for turns to end after SIGTERM")
     database_pool: int = Field(default=10, ge=2, le=200, description="connections to Postgres a process")
 
@@ -153,7 +155,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        for name in ("run_expires_after", "lease_duration", "drain_timeout", "model_timeout"):
+        for name in ("run_expires_after", "lease_duration", "drain_timeout", "ingest_timeout", "model_timeout"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
         if (self.sandbox_url is None) != (self.sandbox_secret is None):

@@ -7,6 +7,7 @@ from shared.files.storage import BlobStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs.live import Live
@@ -29,3 +30,4 @@ class Deps:
     live: Live
     ingesting: Live  # files that are being read, by ingestion
     slots: Slots
+    readers: Children

@@ -15,6 +15,7 @@ from shared.redis import Outbox
 from shared.settings import Settings
 from worker import sweep
 from worker.deps import Deps
+from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
@@ -61,6 +62,7 @@ class WorkerServices:
             live=Live(settings.lease_duration, claims=_claims(settings)),
             ingesting=Live(settings.lease_duration),
             slots=Slots(),
+            readers=Children(),
         )
         duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever, sweep_store_for_ever)
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
@@ -86,6 +88,7 @@ class WorkerServices:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.deps.readers.close()
         await self.deps.model.close()
         if self.deps.sandbox is not None:
             await self.deps.sandbox.close()

@@ -15,6 +15,37 @@ WITH begun AS (
   forgotten AS (DELETE FROM chunks USING begun WHERE chunks.ingestion = begun.ingestion)
 SELECT ingestion FROM begun""")
 
+# The same bytes, cut in the same way, by the same code, read as what their name lets them be: theirs are our chunks,
+# embeddings included. Whatever happens to the former file meanwhile, it is copied whole or not at all.
+COPY = text("""
+WITH held AS (
+  SELECT file.ingestion, file.project_id, file.vector_store_id, file.max_chunk_size_tokens, file.chunk_overlap_tokens,
+    files.sha256, lower(substring(files.filename from '[.][^.]*$')) AS suffix
+  FROM vector_store_files AS file JOIN files ON files.id = file.id
+  WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'),
+  former AS (
+  SELECT former.* FROM held JOIN files ON files.project_id = held.project_id AND files.sha256 = held.sha256
+    AND lower(substring(files.filename from '[.][^.]*$')) IS NOT DISTINCT FROM held.suffix
+  JOIN vector_store_files AS former ON former.id = files.id AND former.project_id = held.project_id
+  WHERE former.status = 'completed' AND former.reader = :reader AND former.chunks > 0
+    AND former.max_chunk_size_tokens = held.max_chunk_size_tokens
+    AND former.chunk_overlap_tokens = held.chunk_overlap_tokens
+  LIMIT 1),
+  marked AS (
+  UPDATE vector_store_files AS file SET stage = 'read', format = former.format, reader = former.reader,
+    pages = former.pages, pages_read = former.pages_read, chunks = former.chunks,
+    chunks_embedded = former.chunks_embedded, usage_bytes = former.usage_bytes
+  FROM former WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'
+  RETURNING file.ingestion),
+  kept AS (
+  INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
+    embedding)
+  SELECT held.ingestion, theirs.position, held.project_id, held.vector_store_id, theirs.text, theirs.tokens,
+    theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.embedding
+  FROM held, marked, former JOIN chunks AS theirs ON theirs.ingestion = former.ingestion
+  ON CONFLICT (ingestion, position) DO NOTHING)
+SELECT held.ingestion, EXISTS (SELECT FROM marked) AS copied FROM held""")
+
 # `new_chunks` is a JSON array of objects; `chunks`, `usage_bytes` and `pages_read` are the totals with these.
 KEEP = text("""
 WITH held AS (

@@ -34,7 +34,6 @@ SEARCH_QUERY = 4096  # characters of each
 SEARCH_RESULTS = (1, 50)
 FILTER_CONDITIONS = 100  # and/or taken together
 FILTER_VALUES = 1000  # of one `in` or `nin`
-INGESTED_BYTES = 64 * 1024 * 1024  # of one file: it is held in memory while it is read
 INGESTED_TOKENS = 5_000_000
 
 TOKEN_BUDGET = 256  # the least that max_prompt_tokens and max_completion_tokens may be

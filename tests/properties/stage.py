@@ -36,6 +36,7 @@ from shared.wire.threads import CreateMessage, CreateThread
 from tests.properties.promises import BROKEN
 from worker import sweep
 from worker.deps import Deps
+from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient, Patience
 from worker.models.errors import ModelError
@@ -268,6 +269,7 @@ class Stage:
             live=Live(LEASE, probation=timedelta(days=1)),
             ingesting=Live(LEASE),
             slots=Slots(),
+            readers=Children(),
         )
 
     # What clients do.

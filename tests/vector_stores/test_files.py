@@ -79,9 +79,9 @@ async def test_chunks_have_the_sizes_asked_for(client: AsyncOpenAI, system: Syst
 @pytest.mark.parametrize(
     ("name", "content", "code", "said"),
     [
-        ("a.pdf", b"%PDF-1.7", "unsupported_file", "PDF files (.pdf) can't be read"),
-        ("a.docx", b"PK", "unsupported_file", "Word processor files"),
-        ("a.bin", b"\x00\x01\x02", "unsupported_file", "not text in UTF-8"),
+        ("a.pdf", b"%PDF-1.7", "invalid_file", "The PDF is damaged or was cut off"),
+        ("a.docx", b"PK", "invalid_file", "its content isn't docx"),
+        ("a.bin", b"\x00\x01\x02", "unsupported_file", "binary, and of no known kind"),
         ("a.txt", b"  ", "invalid_file", "no text in it"),
     ],
 )

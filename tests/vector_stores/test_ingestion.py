@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +28,9 @@ from shared.vector_stores.files import new_file
 from tests.system import create_database, redis_apart
 from worker.deps import Deps
 from worker.ingest import read, sweep
+from worker.ingest.children import Children
 from worker.ingest.executor import ingest
+from worker.ingest.protocol import Frame
 from worker.ingest.slots import SLOTS, Slots
 from worker.models.client import ModelClient
 from worker.runs.heartbeat import beat
@@ -125,8 +128,10 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             live=Live(LEASE),
             ingesting=Live(LEASE),
             slots=Slots(),
+            readers=Children(),
         )
         yield Stage(deps, store, database, project["id"], made["id"])
+        await deps.readers.close()
     await model.close()
     await outbox.close()
 
@@ -317,14 +322,6 @@ async def test_a_file_whose_bytes_are_missing_fails(stage: Stage) -> None:
     assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
 
 
-def _nul(_: bytes) -> str:
-    return "no text has a \0 in it"
-
-
-def _defect(_: bytes) -> str:
-    raise ZeroDivisionError
-
-
 async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
     kept, forgotten = await stage.upload(), await stage.upload()
     for file_id in (kept, forgotten):
@@ -339,24 +336,58 @@ async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
     assert left == [{"id": kept}]
 
 
+def told(*chunks: str) -> Any:
+    """A reader that tells these chunks, two at a time."""
+
+    @asynccontextmanager
+    async def reading(*_: Any) -> AsyncIterator[AsyncIterator[Frame]]:
+        yield frames()
+
+    async def frames() -> AsyncIterator[Frame]:
+        for first in range(0, len(chunks), 2):
+            rows: list[Row] = [
+                {
+                    "position": n + 1,
+                    "text": chunks[n],
+                    "tokens": 1,
+                    "begins": n,
+                    "ends": n,
+                    "page": None,
+                    "headings": [],
+                }
+                for n in range(first, min(first + 2, len(chunks)))
+            ]
+            size = sum(map(len, chunks[: first + 2]))
+            yield {"kind": "progress", "chunks": rows, "usage_bytes": size, "pages": None, "pages_read": 0}
+        yield {"kind": "done", "format": "text", "peak_bytes": 0}
+
+    return reading
+
+
+def defect(*_: Any) -> Any:
+    raise ZeroDivisionError
+
+
 async def test_what_the_database_wont_have(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     file_id = await stage.upload()
     await stage.add(file_id)
     stage.store.gate.set()
-    monkeypatch.setattr(read, "decode", _nul)
+    monkeypatch.setattr(stage.deps.readers, "reading", told("good", "good", "no text has a \0 in it"))
 
     await ingest(stage.deps)
+    await sweep.sweep_files(stage.deps)
 
     failed = await stage.file(file_id)
     assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
     assert "could not be stored" in failed["last_error"]["message"]
+    assert (failed["chunks"], failed["usage_bytes"], await stage.chunks(file_id)) == (0, 0, 0)
 
 
 async def test_a_defect_of_ours_fails_the_file(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     file_id = await stage.upload()
     await stage.add(file_id)
     stage.store.gate.set()
-    monkeypatch.setattr(read, "decode", _defect)
+    monkeypatch.setattr(stage.deps.readers, "reading", defect)
 
     await ingest(stage.deps)
 
@@ -421,7 +452,7 @@ async def halt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.
             await stage.go_on.wait()
         return row
 
-    monkeypatch.setattr(read, "BATCH", 2)
+    monkeypatch.setattr(stage.deps.readers, "reading", told(*["word" * 100] * 5))
     monkeypatch.setattr(read, "write", gated)
     stage.store.gate.set()
     task = asyncio.create_task(ingest(stage.deps))

@@ -20,8 +20,8 @@ from shared.vector_stores import statements, transitions
 from shared.vector_stores.status import Stage
 from shared.vector_stores.transitions import Transition
 from worker.deps import Deps
+from worker.ingest.document import Unreadable
 from worker.ingest.read import read
-from worker.ingest.text import Unreadable
 from worker.ingest.write import PassedOn, write
 from worker.runs.live import Held, Stop
 
@@ -74,6 +74,8 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
         if claimed["stage"] != Stage.READ:
             await read(deps, claimed, held)
     except Unreadable as error:
+        if error.error is not None:
+            log.warning("file.stumbled", file_id=claimed["id"], error=error.error)
         return transitions.fail(error.code, error.message)
     except UNSTORABLE as error:
         log.error("file.unstorable", error=type(error).__name__)  # noqa: TRY400 # its text would quote the file

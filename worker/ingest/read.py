@@ -1,90 +1,113 @@
-"""The first stage: what the file says, cut into chunks, which are kept batch by batch."""
+"""The first stage: what the file says, cut into chunks, which are kept batch by batch.
+
+A child process reads it (`children.py`); here the file's bytes go to it, and what it tells goes to the database, which
+is waited for before more is taken. Of a file of any length no more than that is in memory.
+"""
 
 import asyncio
-import threading
-from collections.abc import Sequence
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, BinaryIO
+
+import structlog
 
 from shared.crashpoints import crossing
 from shared.database import Row, to_json
 from shared.files.storage import StoreUnavailable
 from shared.vector_stores import reading
 from shared.wire import limits
-from worker.blobs import whole
+from worker.blobs import copy
 from worker.deps import Deps
-from worker.ingest.chunks import Chunk, Stopped, TooManyTokens, cut
-from worker.ingest.text import Unreadable, check_format, decode
-from worker.ingest.write import write
+from worker.ingest.children import ReaderLost, took_too_long
+from worker.ingest.document import Unreadable
+from worker.ingest.protocol import Done, Job, Progress
+from worker.ingest.write import PassedOn, write
 from worker.runs.live import Held
+
+log = structlog.get_logger(__name__)
 
 READER = 1
 """Which version of this code read a file: raised when what is read of the same bytes changes."""
 
-PATIENCE = timedelta(minutes=10)  # with a store that is away
+STORE_PATIENCE = timedelta(minutes=10)  # with a store that is away
 
-BATCH = 64  # chunks that are kept at once: some 200 kB of text
+PATIENCE = 3
+"""How many times the processor time of a file it may take by the clock: readers are nice to everything else."""
 
 
 async def read(deps: Deps, claimed: Row, held: Held) -> None:
     """Read the file and keep its chunks. Raises Unreadable, PassedOn.
 
-    A crash leaves some of the chunks; the next worker removes them before it begins anew.
+    A crash leaves some of the chunks; the next worker removes them before it begins anew. The file's copy has no name,
+    and goes with whoever holds it.
     """
     keys = {"ingestion": claimed["ingestion"], "term": claimed["term"]}
     await write(deps.database, held, reading.BEGIN, keys)
-    chunks = await _chunks(deps, claimed)
-    usage_bytes = 0
-    for first in range(0, len(chunks), BATCH):
-        if first:
-            crossing("file.partly_read")
-        batch = chunks[first : first + BATCH]
-        usage_bytes += sum(len(chunk.text.encode()) for chunk in batch)
-        totals = {"chunks": first + len(batch), "usage_bytes": usage_bytes, "pages": None, "pages_read": 0}
-        await write(deps.database, held, reading.KEEP, {**keys, **totals, "new_chunks": _json(first, batch)})
-    found = {"chunks": len(chunks), "format": "text", "reader": READER}
+    former = await write(deps.database, held, reading.COPY, {**keys, "reader": READER})
+    if former["copied"]:
+        crossing("file.read")
+        return
+    job = _job(deps, claimed)
+    async with _bytes(deps, claimed) as file:
+        try:
+            async with asyncio.timeout(job.seconds * PATIENCE):
+                chunks, done = await _keep(deps, held, keys, job, file)
+        except TimeoutError:
+            raise took_too_long(job.seconds * PATIENCE) from None
+        except ReaderLost:
+            log.warning("file.reader_lost", file_id=claimed["id"])
+            raise PassedOn from None  # the lease runs out, which counts as an attempt
+    found = {"chunks": chunks, "format": done["format"], "reader": READER}
     await write(deps.database, held, reading.MARK_READ, {**keys, **found})
+    log.info("file.read", file_id=claimed["id"], peak_mb=done["peak_bytes"] >> 20, **found)
     crossing("file.read")
 
 
-def _json(first: int, batch: Sequence[Chunk]) -> str:
-    rows: list[dict[str, Any]] = [
-        {"position": position, **chunk._asdict(), "page": None, "headings": []}
-        for position, chunk in enumerate(batch, first + 1)
-    ]
-    return to_json(rows)
+async def _keep(deps: Deps, held: Held, keys: Mapping[str, Any], job: Job, file: BinaryIO) -> tuple[int, Done]:
+    """How many chunks there are when all is read, and what the reader said of it at the end."""
+    chunks = 0
+    async with deps.readers.reading(job, file) as frames:
+        async for frame in frames:
+            match frame["kind"]:
+                case "progress":
+                    if chunks:
+                        crossing("file.partly_read")
+                    chunks += len(frame["chunks"])
+                    await write(deps.database, held, reading.KEEP, {**keys, **_totals(chunks, frame)})
+                case "done":
+                    return chunks, frame
+                case "failed":
+                    raise Unreadable(frame["code"], frame["message"], frame["error"])
+    raise ReaderLost
 
 
-async def _chunks(deps: Deps, claimed: Row) -> Sequence[Chunk]:
-    check_format(claimed["filename"])
-    raw = await _bytes(deps, claimed)
-    stop = threading.Event()
-    try:
-        return await asyncio.to_thread(_cut, claimed, raw, stop)
-    finally:
-        stop.set()  # a thread can't be cancelled; it looks here
+def _totals(chunks: int, frame: Progress) -> dict[str, Any]:
+    totals = {name: frame[name] for name in ("usage_bytes", "pages", "pages_read")}
+    return {**totals, "chunks": chunks, "new_chunks": to_json(frame["chunks"])}
 
 
-async def _bytes(deps: Deps, claimed: Row) -> bytes:
-    """The file as it was uploaded. Raises Unreadable."""
-    if claimed["bytes"] > limits.INGESTED_BYTES:
-        most = limits.INGESTED_BYTES
-        raise Unreadable("invalid_file", f"The file has {claimed['bytes']} bytes; at most {most} can be indexed.")
-    try:
-        return await whole(deps.store, claimed["id"], PATIENCE)
-    except FileNotFoundError:
-        raise Unreadable("server_error", "The file's content is missing from the server's storage.") from None
-    except StoreUnavailable:
-        raise Unreadable("server_error", "The server's file storage did not work for 10 minutes.") from None
+def _job(deps: Deps, claimed: Row) -> Job:
+    return Job(
+        filename=claimed["filename"],
+        chunk_tokens=claimed["max_chunk_size_tokens"],
+        overlap_tokens=claimed["chunk_overlap_tokens"],
+        most_tokens=limits.INGESTED_TOKENS,
+        memory=deps.settings.ingest_memory << 20,
+        seconds=round(deps.settings.ingest_timeout.total_seconds()),
+    )
 
 
-def _cut(claimed: Row, raw: bytes, stop: threading.Event) -> list[Chunk]:
-    """Decode and cut, in a thread: the encoder is compiled code that lets the event loop run meanwhile."""
-    size, overlap = claimed["max_chunk_size_tokens"], claimed["chunk_overlap_tokens"]
-    try:
-        return cut(decode(raw), size, overlap, at_most=limits.INGESTED_TOKENS, stop=stop)
-    except TooManyTokens:
-        message = f"The file has more than {limits.INGESTED_TOKENS} tokens, which is as many as can be indexed."
-        raise Unreadable("invalid_file", message) from None
-    except Stopped:
-        return []  # nobody listens any more
+@asynccontextmanager
+async def _bytes(deps: Deps, claimed: Row) -> AsyncGenerator[BinaryIO]:
+    """The file as it was uploaded, on this machine's disk, without a name. Raises Unreadable."""
+    with tempfile.TemporaryFile(prefix="assistantd-") as file:
+        try:
+            await copy(deps.store, claimed["id"], file, STORE_PATIENCE)
+        except FileNotFoundError:
+            raise Unreadable("server_error", "The file's content is missing from the server's storage.") from None
+        except StoreUnavailable:
+            raise Unreadable("server_error", "The server's file storage did not work for 10 minutes.") from None
+        file.seek(0)
+        yield file

@@ -1,7 +1,7 @@
 """How many files one process reads at once."""
 
 SLOTS = 2
-"""A file is held in memory several times over while it is read, and two keep a core busy."""
+"""Each is read by a process that keeps a core busy and may take `INGEST_MEMORY`."""
 
 
 class Slots:
