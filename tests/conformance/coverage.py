@@ -2,11 +2,15 @@
 
 The referee notes every request that a test makes. At the end of a session the notes go to a file, under the test files
 that ran; those of other files stay, so that a part of the suite doesn't wipe out the rest. `poe coverage-api` prints
-them as a table. The programs of foreign clients run in processes of their own and are not counted.
+them as a table, and with `--write` writes api/COVERAGE.md, which names one test file for each operation: the one that
+it named before, as long as that still calls it. The programs of foreign clients run in processes of their own and are
+not counted.
 """
 
 import json
 import os
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +25,18 @@ from tests.conformance.schema.contract import described, pattern
 
 ROOT = Path(__file__).parent.parent.parent
 NOTES = ROOT / ".cache" / "coverage-api.json"
+PAGE = ROOT / "api" / "COVERAGE.md"
+ROW = re.compile(r"\| `(\w+) (\S+)` \| (v\d) \| (.+) \|")
+HEAD = """\
+# Every operation of the Assistants API, and what becomes of it here
+
+Those that OpenAI described, in v2 (2026-08-21) and in v1 (2024-03-28), and our own. Behind each that is served stands
+a file of tests that calls it, each answer held against OpenAI's schema and the official client's types; the whole list
+of files is printed by `uv run poe coverage-api`. Written by `uv run poe coverage-api --write`.
+
+| operation | in | |
+|---|---|---|
+"""
 DIALECTS: tuple[Dialect, ...] = ("v1", "v2")
 
 Operation = tuple[str, str]
@@ -61,10 +77,10 @@ def openais_operations(dialect: Dialect) -> set[Operation]:
 
 
 @cache
-def _known() -> list[Operation]:
+def known() -> list[Operation]:
     """All operations of which there is word, literal paths before those with names in them."""
     every = our_operations().union(*map(openais_operations, DIALECTS))
-    return sorted(every, key=lambda known: (known[1].count("{"), known))
+    return sorted(every, key=lambda one: (one[1].count("{"), one))
 
 
 def note(method: str, path: str, dialect: Dialect, status: int) -> None:
@@ -80,11 +96,11 @@ def noted() -> dict[str, set[Call]]:
 
 def _described(made: Iterable[Call]) -> Iterator[Call]:
     """The calls with the paths of their operations in place of those that were asked for."""
-    patterns = [(verb, known, pattern(known)) for verb, known in _known()]
+    patterns = [(verb, path, pattern(path)) for verb, path in known()]
     for call in made:
-        for verb, known, matching in patterns:
+        for verb, path, matching in patterns:
             if verb == call.method and matching.fullmatch(call.path):
-                yield replace(call, path=known)
+                yield replace(call, path=path)
                 break
 
 
@@ -119,7 +135,7 @@ def load() -> dict[str, set[Call]]:
 def table(made: dict[str, set[Call]]) -> Iterator[str]:
     """A line for each operation and dialect: what it is, where it stands, and who called it."""
     yield _line("path", "method", "in", "is", "called by")
-    for verb, path in sorted(_known(), key=lambda known: known[::-1]):
+    for verb, path in sorted(known(), key=lambda one: one[::-1]):
         ours = (verb, path) in our_operations()
         for dialect in spoken((verb, path)):
             call = Call(verb, path, dialect, served=ours)
@@ -131,9 +147,39 @@ def _line(path: str, verb: str, dialect: str, where: str, files: str) -> str:
     return f"{path:<66} {verb:<6} {dialect:<2} {where:<11} {files}"
 
 
+Witnesses = dict[tuple[str, str, str], str]
+"""By method, path and dialect: a test file, below `tests/`, that the operation was served to."""
+
+
+def told() -> Witnesses:
+    """Whom the page names; what is refused stands in no file of tests."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    return {(verb, path, dialect): where for verb, path, dialect, where in ROW.findall(text)}
+
+
+def page(made: dict[str, set[Call]], before: Witnesses) -> str:
+    """The page; whom it named before it names again if that is still true. Raises LookupError if there is nobody."""
+    rows: list[str] = []
+    for verb, path in sorted(known(), key=lambda one: one[::-1]):
+        for dialect in spoken((verb, path)):
+            where = "refused"
+            if (verb, path) in our_operations():
+                call = Call(verb, path, dialect, served=True)
+                files = sorted(f"`{name}`" for name, calls in made.items() if name and call in calls)
+                if not files:
+                    raise LookupError(f"no test is known to call {verb} {path} in {dialect}: run the whole suite first")
+                former = before.get((verb, path, dialect), "")
+                where = former if former in files else files[0]
+            rows.append(f"| `{verb} {path}` | {dialect} | {where} |")
+    return HEAD + "\n".join(rows) + "\n"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or write the page."""
     made = load()
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(page(made, told()))
+        return
     print("\n".join(table(made)))
     if not made:
         print("\nNobody has called anything yet: `uv run poe test` notes who calls what.")

@@ -23,6 +23,41 @@ def test_every_operation_of_ours_was_served_to_a_test(pytestconfig: pytest.Confi
     assert coverage.not_served(called) == []
 
 
+def test_the_page_is_true(pytestconfig: pytest.Config) -> None:
+    if not whole_suite(pytestconfig):
+        pytest.skip("only the whole suite can tell who calls what")
+
+    assert coverage.PAGE.read_text() == coverage.page(coverage.noted(), coverage.told()), "poe coverage-api --write"
+
+
+def test_the_page_has_all_operations() -> None:
+    every = {(*operation, dialect) for operation in coverage.known() for dialect in coverage.spoken(operation)}
+    refused = {call for call in every if call[:2] not in coverage.our_operations()}
+
+    told = coverage.told()
+
+    assert told.keys() == every, "uv run poe coverage-api --write"
+    assert {call for call, where in told.items() if where == "refused"} == refused
+    assert all((coverage.ROOT / where.strip("`")).exists() for where in told.values() if where != "refused")
+
+
+def test_the_page_names_whom_it_named_before_while_that_is_true() -> None:
+    call = Call("POST", "/assistants", "v2", served=True)
+    every = {
+        Call(*operation, dialect, served=True)
+        for operation in coverage.our_operations()
+        for dialect in coverage.spoken(operation)
+    }
+    before = {("POST", "/assistants", "v2"): "`tests/b.py`", ("POST", "/threads", "v2"): "`tests/gone.py`"}
+
+    page = coverage.page({"tests/a.py": every, "tests/b.py": {call}}, before)
+
+    assert "| `POST /assistants` | v2 | `tests/b.py` |" in page
+    assert "| `POST /threads` | v2 | `tests/a.py` |" in page
+    with pytest.raises(LookupError, match=r"POST /assistants in v2"):
+        coverage.page({"tests/a.py": every - {call}}, before)
+
+
 def test_what_was_only_refused_was_not_served() -> None:
     every = {
         Call(*operation, dialect, served=True)
