@@ -146,8 +146,11 @@ class Service:
 
     async def _files(self, session: Session) -> tuple[list[Found], list[tuple[str, str]]]:
         limits = self._sessions.limits
-        place = session.interpreter.data
-        return await asyncio.to_thread(files.listing, place, most=limits.disk_entries, largest=limits.file_size)
+        found, left_out = await asyncio.to_thread(
+            files.listing, session.interpreter.data, most=limits.disk_entries, largest=limits.file_size
+        )
+        session.listed = {file.name: file for file in found}
+        return found, left_out
 
     async def _put(self, request: web.Request) -> web.Response:
         session = await self._session(request)
@@ -177,8 +180,9 @@ class Service:
     async def _get(self, request: web.Request) -> web.StreamResponse:
         session = await self._session(request)
         name, largest = request.query.get("name", ""), self._sessions.limits.file_size
-        found, _ = await self._files(session)
-        file = next((file for file in found if file.name == name), None)
+        if name not in session.listed:
+            await self._files(session)
+        file = session.listed.get(name)
         if file is None:
             raise NotFoundError(f"no file {name}")
         try:

@@ -262,16 +262,17 @@ async def check(answer: aiohttp.ClientResponse) -> None:
 
 async def _lines(blocks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """Lines that are not empty. Raises UnavailableError where one is longer than the service makes them."""
-    rest = bytearray()
+    begun: list[bytes] = []
     try:
         async for block in blocks:
-            rest += block
-            while (end := rest.find(b"\n")) >= 0:
-                line = bytes(rest[:end])
-                del rest[: end + 1]
+            *whole, rest = block.split(b"\n")
+            for end in whole:
+                line = b"".join([*begun, end])
+                begun.clear()
                 if line:
                     yield line
-            if len(rest) > LONGEST_LINE:
+            begun.append(rest)
+            if sum(map(len, begun)) > LONGEST_LINE:
                 raise UnavailableError("the sandbox service sends a line without an end")
     finally:
         await blocks.aclose()

@@ -19,6 +19,7 @@ from pathlib import Path
 from worker.sandbox.users import User
 
 DEEPEST = 16  # directories that are looked into below each other
+TOO_DEEP = 64  # that may be below each other at all
 LONGEST_NAME = 255  # bytes of one name, and characters of a path
 ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -44,42 +45,79 @@ class Found:
 
 
 def usage(place: Path, most: int) -> tuple[int, int]:
-    """Bytes on disk and entries of everything below `place`; stops counting well beyond `most` entries."""
-    size = entries = 0
+    """Bytes on disk and entries of everything below `place`.
+
+    Stops counting beyond `most` entries; a tree that is deeper than any honest one counts as more than that. At no time
+    are more descriptors open than a tree may be deep.
+    """
     try:
-        waiting = [(os.open(place, ENTER), 0)]
+        return _usage(os.open(place, ENTER), most, 0)
     except FileNotFoundError:
         return 0, 0
+
+
+def _usage(directory: int, most: int, depth: int) -> tuple[int, int]:
+    """Of an open directory, which it closes."""
+    size = entries = 0
     try:
-        while waiting:
-            directory, depth = waiting.pop()
-            try:
-                for entry in _entries(directory):
-                    facts = entry.stat(follow_symlinks=False)
-                    size += facts.st_blocks * 512
-                    entries += 1
-                    if entries > most:
-                        return size, entries
-                    if stat.S_ISDIR(facts.st_mode):
-                        if depth > 4 * DEEPEST:
-                            return size, most + 1
-                        with contextlib.suppress(OSError):
-                            waiting.append((os.open(entry.name, ENTER, dir_fd=directory), depth + 1))
-            finally:
-                os.close(directory)
+        if depth > TOO_DEEP:
+            return 0, most + 1
+        for entry, facts in _entries(directory):
+            size += facts.st_blocks * 512
+            entries += 1
+            if stat.S_ISDIR(facts.st_mode):
+                with contextlib.suppress(OSError):
+                    inner = _usage(os.open(entry, ENTER, dir_fd=directory), most - entries, depth + 1)
+                    size, entries = size + inner[0], entries + inner[1]
+            if entries > most:
+                break
     finally:
-        for directory, _ in waiting:
-            os.close(directory)
+        os.close(directory)
     return size, entries
 
 
-def _entries(directory: int) -> "Iterator[os.DirEntry[str]]":
+def _entries(directory: int) -> Iterator[tuple[str, os.stat_result]]:
     """What is in an open directory; names come and go meanwhile."""
     with contextlib.suppress(OSError), os.scandir(directory) as found:
         for entry in found:
             with contextlib.suppress(FileNotFoundError):
-                entry.stat(follow_symlinks=False)
-                yield entry
+                yield entry.name, entry.stat(follow_symlinks=False)
+
+
+def remove(place: Path) -> None:
+    """Remove everything, however deep: inner directories are moved up to `place` first. Nobody may use it any more."""
+    try:
+        root = os.open(place, ENTER)
+    except FileNotFoundError:
+        return
+    try:
+        waiting = _clear(root, root)
+        while waiting:
+            name = waiting.pop()
+            os.chmod(name, 0o700, dir_fd=root)  # a directory, and nobody is left who could swap it
+            directory = os.open(name, ENTER, dir_fd=root)
+            try:
+                waiting += _clear(directory, root)
+            finally:
+                os.close(directory)
+            os.rmdir(name, dir_fd=root)
+    finally:
+        os.close(root)
+    place.rmdir()
+
+
+def _clear(directory: int, root: int) -> list[str]:
+    """Unlink the files of an open directory and move its directories up. Returns their names there."""
+    moved: list[str] = []
+    for name, facts in list(_entries(directory)):
+        if stat.S_ISDIR(facts.st_mode):
+            moved.append(secrets.token_hex(8))
+            if directory != root:
+                os.chmod(name, 0o700, dir_fd=directory)  # or it can't be moved, except by root
+            os.rename(name, moved[-1], src_dir_fd=directory, dst_dir_fd=root)
+        else:
+            os.unlink(name, dir_fd=directory)
+    return moved
 
 
 def listing(place: Path, *, most: int, largest: int) -> tuple[list[Found], list[tuple[str, str]]]:

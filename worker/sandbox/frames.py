@@ -11,7 +11,11 @@ from typing import Any, Literal, cast
 
 import orjson
 
+from worker.sandbox.limits import Limits
+
 LENGTH = struct.Struct(">I")
+TEXT_BESIDES = 512 * 1024  # characters: an error's traceback, remarks
+TURN = 64  # frames
 PNG = "iVBORw0KGgo"  # how a PNG begins, in base64
 
 Status = Literal["ok", "error", "interrupted"]
@@ -45,6 +49,31 @@ class Done:
 
 
 Frame = Ready | Event | Done
+
+
+class Budget:
+    """What may come in one call. An honest runner stays below; beyond, `ProtocolError`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._bytes = limits.inflow
+        self._text = limits.output + TEXT_BESIDES
+        self._images = limits.images
+        self._frames = 0
+
+    def take(self, size: int) -> bool:
+        """One more frame; whether others should get a turn now."""
+        self._bytes -= size
+        self._frames += 1
+        if self._bytes < 0:
+            raise ProtocolError("more than a call may send")
+        return self._frames % TURN == 0
+
+    def show(self, event: Event) -> None:
+        """One more event."""
+        self._text -= event.size
+        self._images -= event.body["type"] == "display"
+        if self._text < 0 or self._images < 0:
+            raise ProtocolError("more than a call may show")
 
 
 def pack(message: dict[str, Any]) -> bytes:

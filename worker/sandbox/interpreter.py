@@ -6,7 +6,6 @@ Nothing in here knows of clients or ids. A crash of the service takes all interp
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -102,7 +101,7 @@ class Interpreter:
                 for descriptor in launch.descriptors:
                     if descriptor != theirs.fileno():
                         os.close(descriptor)
-            self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 * MB)
+            self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=MB // 4)
             try:
                 async with asyncio.timeout(START_WITHIN.total_seconds()):
                     frames.expect_ready(await frames.read(self._reader, self._limits.frame))
@@ -195,16 +194,17 @@ class Interpreter:
         return "memory" if status in (-signal.SIGKILL, 128 + signal.SIGKILL) else "died"
 
     async def _read(self, emit: Callable[[Event], None]) -> Done:
-        inflow = 0
+        """Hand on what the call shows, up to what an honest runner would show, until it is done."""
+        budget = frames.Budget(self._limits)
         while True:
             body = await frames.read(self._reader, self._limits.frame)
-            inflow += len(body)
-            if inflow > self._limits.inflow:
-                raise ProtocolError("more than a call may send")
+            if budget.take(len(body)):
+                await asyncio.sleep(0)  # what has arrived already is read without waiting: others want a turn, too
             match frames.parse(body, self._calls):
                 case Done() as done:
                     return done
                 case Event() as event:
+                    budget.show(event)
                     emit(event)
                 case Ready():
                     raise ProtocolError("ready twice")
@@ -252,5 +252,5 @@ class Interpreter:
             os.close(self._pidfd)
         if hasattr(self, "_writer"):
             self._writer.close()
-        await asyncio.to_thread(shutil.rmtree, self._place, ignore_errors=True)
+        await asyncio.to_thread(files.remove, self._place)
         self._users.give_back(self._user)

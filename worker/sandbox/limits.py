@@ -20,9 +20,9 @@ class Limits:
     cpu: timedelta = timedelta(hours=1)  # of one process
     output: int = 1 * MB  # characters of text that a call may give back
     images: int = 20  # a call
-    image_size: int = 8 * MB  # bytes
-    inflow: int = 256 * MB  # bytes that the interpreter may send in one call, before it counts as hostile
-    frame: int = 12 * MB  # bytes of one frame: an image in base64, and some
+    image_size: int = 4 * MB  # bytes
+    inflow: int = 160 * MB  # bytes that the interpreter may send in one call, before it counts as hostile
+    frame: int = 6 * MB  # bytes of one frame: an image in base64, and some
     code: int = 1 * MB  # bytes of a call's code
     call: timedelta = timedelta(seconds=120)  # wall time unless a call asks for less or, up to `longest_call`, more
     longest_call: timedelta = timedelta(seconds=600)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from aiohttp import web
 
 from shared.readiness import notify_ready
 from shared.settings import SettingsError
-from worker.sandbox import environment
+from worker.sandbox import environment, files
 from worker.sandbox.app import Service
 from worker.sandbox.interpreter import StartError
 from worker.sandbox.isolation import UnavailableError, prepare
@@ -46,7 +45,7 @@ def _isolation(settings: SandboxSettings, users: Users) -> Isolation:
 def _empty(state: Path) -> None:
     """A directory for sessions, without those of a service that was killed: theirs ended with it."""
     for name in ("sessions", "calls", "trial"):
-        shutil.rmtree(state / name, ignore_errors=True)
+        files.remove(state / name)
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o711 if os.geteuid() == 0 else 0o700)
     (state / "sessions").mkdir(mode=0o711)

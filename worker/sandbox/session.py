@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -16,6 +16,9 @@ from worker.sandbox.errors import BadRequestError, BusyError, NotFoundError, Too
 from worker.sandbox.interpreter import Interpreter
 from worker.sandbox.limits import Limits
 from worker.sandbox.record import Record
+
+if TYPE_CHECKING:
+    from worker.sandbox.files import Found
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,7 @@ class Session:
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._running: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.listed: dict[str, Found] = {}  # files by the names that clients have been told
         self.started_at = datetime.now(UTC)
         self._began = self.used = time.monotonic()
 
