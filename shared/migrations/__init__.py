@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 
 from shared.assistants.rows import Assistant
+from shared.code_sessions.rows import CodeSession
 from shared.database import driver_url
 from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
@@ -33,6 +34,7 @@ TABLES = (
     StoreFile,
     RemovedFile,
     Chunk,
+    CodeSession,
 )
 """Every table there is, parents first."""
 
