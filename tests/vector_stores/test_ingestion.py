@@ -16,7 +16,7 @@ from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database, Row
 from shared.files import commands as files
-from shared.files.storage import LocalStore
+from shared.files.storage import LocalStore, StoreUnavailable
 from shared.projects import keys
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -46,10 +46,13 @@ class GatedStore(LocalStore):
         super().__init__(root)
         self.reading: asyncio.Queue[str] = asyncio.Queue()
         self.gate = asyncio.Event()
+        self.away = False
 
     async def open(self, key: str) -> AsyncIterator[bytes]:
         self.reading.put_nowait(key)
         await self.gate.wait()
+        if self.away:
+            raise StoreUnavailable("away")
         async for chunk in super().open(key):
             yield chunk
 
@@ -320,6 +323,20 @@ async def test_a_file_whose_bytes_are_missing_fails(stage: Stage) -> None:
 
     failed = await stage.file(file_id)
     assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
+
+
+async def test_a_file_whose_store_stays_away_fails_and_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "STORE_PATIENCE", timedelta(0))
+    file_id = await stage.upload()
+    await stage.add(file_id)
+    stage.store.gate.set()
+    stage.store.away = True
+
+    await ingest(stage.deps)
+
+    failed = await stage.file(file_id)
+    assert (failed["status"], failed["last_error"]["code"]) == ("failed", "server_error")
+    assert "file storage" in failed["last_error"]["message"]
 
 
 async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
