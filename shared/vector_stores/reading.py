@@ -39,9 +39,9 @@ WITH held AS (
   RETURNING file.ingestion),
   kept AS (
   INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
-    embedding)
+    pages, embedding)
   SELECT held.ingestion, theirs.position, held.project_id, held.vector_store_id, theirs.text, theirs.tokens,
-    theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.embedding
+    theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.pages, theirs.embedding
   FROM held, marked, former JOIN chunks AS theirs ON theirs.ingestion = former.ingestion
   ON CONFLICT (ingestion, position) DO NOTHING)
 SELECT held.ingestion, EXISTS (SELECT FROM marked) AS copied FROM held""")
@@ -54,11 +54,13 @@ WITH held AS (
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'reading'
   RETURNING ingestion, project_id, vector_store_id),
   kept AS (
-  INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings)
+  INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
+    pages)
   SELECT held.ingestion, new.position, held.project_id, held.vector_store_id, new.text, new.tokens, new.begins,
-    new.ends, new.page, new.headings
+    new.ends, new.page, new.headings, new.pages
   FROM held, json_to_recordset(CAST(:new_chunks AS json)) AS new(
-    position int, text text, tokens int, begins int, ends int, page int, headings text[])
+    position int, text text, tokens int, begins int, ends int, page int, headings text[],
+    pages jsonb)
   ON CONFLICT (ingestion, position) DO NOTHING)
 SELECT ingestion FROM held""")
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from shared import columns
-from shared.columns import Instant, Json
+from shared.columns import Instant, Json, JsonList
 from shared.vector_stores.status import HELD, LEFT_OVER, WAITS_FOR_WORKER, FileStatus, Stage
 
 STATUSES = ", ".join(f"'{status}'" for status in FileStatus)
@@ -152,9 +152,10 @@ class RemovedFile(SQLModel, table=True):
 
 
 class Chunk(SQLModel, table=True):
-    """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `page` is
-    the one on which it begins, from 1, in files that have pages; `headings` those above its beginning, outermost first.
-    `search` is what full-text search looks at; `embedding` stays null until there is a model to make it.
+    """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `page` is the
+    one on which it begins, from 1, in files that have pages; `pages` are those that begin within it: at which of its
+    characters, and which number. `headings` are those above its beginning, outermost first. `search` is what full-text
+    search looks at; `embedding` stays null until there is a model to make it.
     """
 
     __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -170,6 +171,7 @@ class Chunk(SQLModel, table=True):
     ends: int = _number()
     page: int | None = _optional_number()
     headings: list[str] = _texts()
+    pages: JsonList = columns.json(default="[]")
     search: Any = Field(
         sa_column=Column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), nullable=False)
     )

@@ -103,7 +103,8 @@ hits AS (
   AND (CAST(:filter AS jsonpath) IS NULL OR file.attributes @@ CAST(:filter AS jsonpath))
   GROUP BY chunks.ingestion, chunks.position)
 SELECT file.id AS file_id, files.filename, file.attributes, chunks.text, hits.score,
-  concat(hits.ingestion, '-', hits.position) AS chunk_id, chunks.page
+  concat(hits.ingestion, '-', hits.position) AS chunk_id, chunks.page,
+  chunks.pages
 FROM hits JOIN chunks USING (ingestion, position)
 JOIN vector_store_files AS file ON file.ingestion = hits.ingestion JOIN files ON files.id = file.id
 WHERE hits.score >= :threshold ORDER BY hits.score DESC, file.id, hits.position LIMIT :limit""")

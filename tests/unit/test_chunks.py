@@ -110,6 +110,13 @@ def test_headings_are_those_of_the_first_word() -> None:
     assert [(chunk.page, chunk.headings) for chunk in found] == [(1, ("A",)), (2, ("A", "B"))]
 
 
+def test_it_is_known_where_in_a_chunk_pages_begin() -> None:
+    parts = [Part("naïve 漢 ", 1), Part("still here. ", 1), Part("Two. ", 2), Part("Three.", 3)]
+    (chunk,) = cut(parts, 100, 0)
+
+    assert [(chunk.text[begins:].split()[0], page) for begins, page in chunk.pages] == [("Two.", 2), ("Three.", 3)]
+
+
 def test_a_text_with_too_many_tokens() -> None:
     chunks_of("apple " * 50, at_most=100)
     with pytest.raises(TooManyTokens):

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -53,6 +54,13 @@ async def read(readers: Children, name: str, content: bytes, size: int = 100, ov
     return chunks
 
 
+def page_of(chunk: Any, words: str) -> int:
+    """The page on which the words stand, however the lines are broken."""
+    place = re.search(r"\s+".join(map(re.escape, words.split())), chunk["text"])
+    assert place is not None
+    return next((page for begins, page in reversed(chunk["pages"]) if begins <= place.start()), chunk["page"])
+
+
 def text_of(chunks: Chunks) -> str:
     """Put together again by the offsets."""
     text = ""
@@ -87,6 +95,7 @@ async def test_a_pdf_of_300_pages(readers: Children) -> None:
             chunk for chunk in chunks if secret.split(" is ", maxsplit=1)[0] in " ".join(chunk["text"].split())
         ]
         assert first["page"] in (page - 1, page)
+        assert page_of(first, f"The secret of page {page}") == page
         assert first["headings"] in ([f"Chapter {(p - 1) // 30 + 1}"] for p in (max(1, page - 1), page))
     begins = {chunk["page"] for chunk in chunks}
     assert begins == set(range(1, 301))

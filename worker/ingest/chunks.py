@@ -17,7 +17,8 @@ _FOLLOWS = 0b10  # the first two bits of a byte that goes on with a character
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Part of a text: from the character at `begins` up to the one at `ends`. `tokens` is what the text costs by
-    itself; page and headings are those of its first word.
+    itself; page and headings are those of its first word. `pages` are those that begin after it: the character of the
+    chunk with which one begins, and its number.
     """
 
     text: str
@@ -26,6 +27,7 @@ class Chunk:
     ends: int
     page: int | None
     headings: tuple[str, ...]
+    pages: tuple[tuple[int, int], ...] = ()
 
 
 class TooManyTokens(Exception):
@@ -162,7 +164,15 @@ class Cutter:
         self._byte = begins
         space = text[: len(text) - len(text.lstrip())]
         part = self._marks[bisect_right(self._marks, begins + len(space.encode()), key=lambda mark: mark[0]) - 1][1]
-        return Chunk(text, tokens, self._character, self._character + len(text), part.page, part.headings)
+        pages = tuple(self._pages_within(begins, text, part.page))
+        return Chunk(text, tokens, self._character, self._character + len(text), part.page, part.headings, pages)
+
+    def _pages_within(self, begins: int, text: str, page: int | None) -> Iterator[tuple[int, int]]:
+        raw = text.encode()
+        for byte, part in self._marks:
+            if begins < byte < begins + len(raw) and part.page is not None and part.page != page:
+                page = part.page
+                yield len(raw[: byte - begins].decode()), page
 
     def _forget(self) -> None:
         """Let go of what no chunk needs any more."""

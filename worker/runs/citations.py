@@ -100,13 +100,14 @@ class Citations:
             return None
         begins = len(self.text)
         quoted = quote(source.text, _statement(self.text))
+        page = source.page_at(quoted.begins)
         return {
             "type": "file_citation",
             "text": mark[0],
             "start_index": begins,
             "end_index": begins + len(mark[0]),
             "file_citation": {"file_id": source.file_id},
-            "assistantd": {"page": source.page, "chunk_id": source.chunk_id, "quote": quoted.text},
+            "assistantd": {"page": page, "chunk_id": source.chunk_id, "quote": quoted.text},
         }
 
 

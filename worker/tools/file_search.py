@@ -67,8 +67,13 @@ class Source(NamedTuple):
 
     file_id: str
     chunk_id: str
-    page: int | None
+    page: int | None  # on which the text begins
     text: str
+    pages: Sequence[Sequence[int]] = ()  # that begin within it: at which character, which number
+
+    def page_at(self, place: int) -> int | None:
+        """The page of the character at this place."""
+        return next((page for begins, page in reversed(self.pages) if begins <= place), self.page)
 
 
 async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int) -> dict[str, Any]:
@@ -115,7 +120,9 @@ def sources(call: Mapping[str, Any]) -> dict[tuple[int, int], Source]:
     """What the marks of a finished call stand for."""
     search = call[NAME]
     return {
-        (search["number"], place): Source(result["file_id"], result["chunk_id"], result["page"], result["text"])
+        (search["number"], place): Source(
+            result["file_id"], result["chunk_id"], result["page"], result["text"], result["pages"]
+        )
         for place, result in enumerate(search["results"], start=search["first"])
     }
 
@@ -170,6 +177,7 @@ def _result(row: Row) -> dict[str, Any]:
         "text": row["text"],
         "chunk_id": row["chunk_id"],
         "page": row["page"],
+        "pages": row["pages"],
     }
 
 
