@@ -15,6 +15,7 @@ from shared.wire.vector_stores import (
     ModifyAttributes,
     batch_object,
     content_page,
+    ingestion_facts,
     store_file_object,
 )
 
@@ -45,11 +46,16 @@ async def list_files(
 
 @router.get("/vector_stores/{vector_store_id}/files/{file_id}")
 async def get_file(
-    vector_store_id: VectorStoreId, file_id: FileId, caller: TheCaller, services: TheServices
+    vector_store_id: VectorStoreId,
+    file_id: FileId,
+    caller: TheCaller,
+    services: TheServices,
+    assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
 ) -> Response:
-    """Retrieve a file as it is in a vector store; this is what clients poll."""
+    """Retrieve a file as it is in a vector store; this is what clients poll. `assistantd=true` adds how far it is."""
     row = await files.get(services.executor, caller.project_id, vector_store_id, file_id)
-    return reply(store_file_object(row), POLL_AFTER)
+    more = {"assistantd": ingestion_facts(row)} if assistantd else {}
+    return reply(store_file_object(row) | more, POLL_AFTER)
 
 
 @router.post("/vector_stores/{vector_store_id}/files/{file_id}")

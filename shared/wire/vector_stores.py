@@ -204,6 +204,12 @@ def store_file_object(row: Row) -> Object:
     }
 
 
+def ingestion_facts(row: Row) -> Object:
+    """What else is known of a file in a store: our extension. `pages` is null where there are none."""
+    names = ("stage", "format", "pages", "pages_read", "chunks", "chunks_embedded")
+    return {name: row[name] for name in names}
+
+
 def batch_object(row: Row) -> Object:
     """A row of `vector_store_batches`, counted, as an OpenAI object. It has failed where all of its files have."""
     counts = row["counts"]

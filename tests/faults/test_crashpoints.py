@@ -264,6 +264,26 @@ async def test_a_worker_dies_over_a_file(project: Project, system: System, point
     assert system.query(attempts, uploaded.id) == [(0 if point == "file.settled" else 1,)]
 
 
+async def test_two_workers_die_in_the_middle_of_one_file(project: Project, system: System) -> None:
+    """Chunks neither missing nor doubled, and the file is read by whoever comes third."""
+    store = await project.client.vector_stores.create()
+    content = b"Pears don't keep for months. " * 2000
+    uploaded = await project.client.files.create(file=("a.txt", content), purpose="assistants")
+    first = doomed_worker(system, "file.partly_read")
+    await project.client.vector_stores.files.create(store.id, file_id=uploaded.id, chunking_strategy=SMALL_CHUNKS)
+    await dies(first, "file.partly_read")
+    await dies(doomed_worker(system, "file.partly_read"), "file.partly_read")
+    survivor(system)
+
+    polled = await project.client.vector_stores.files.poll(uploaded.id, vector_store_id=store.id, poll_interval_ms=50)
+    assert polled.status == "completed"
+    joined = "SELECT string_agg(text, '' ORDER BY position), count(*) FROM chunks WHERE vector_store_id = %s"
+    found = system.query(joined, store.id)
+    told = system.query("SELECT attempts, chunks FROM vector_store_files WHERE id = %s", uploaded.id)
+    assert found[0][0] == content.decode()
+    assert told == [(2, found[0][1])]
+
+
 def test_every_point_was_crossed(request: pytest.FixtureRequest) -> None:
     """Last of the module; meaningful only when all of it was run."""
     if len(request.session.items) < len(POINTS):

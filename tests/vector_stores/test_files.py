@@ -55,7 +55,9 @@ async def test_a_file_in_a_store_is_the_file(client: AsyncOpenAI, session: httpx
     }
 
 
-async def test_chunks_have_the_sizes_asked_for(client: AsyncOpenAI, system: System) -> None:
+async def test_chunks_have_the_sizes_asked_for(
+    client: AsyncOpenAI, session: httpx2.AsyncClient, system: System
+) -> None:
     store = await client.vector_stores.create()
     text = " ".join(f"word{number}" for number in range(500))
     file_id = await upload(client, text)
@@ -67,7 +69,16 @@ async def test_chunks_have_the_sizes_asked_for(client: AsyncOpenAI, system: Syst
         chunking_strategy={"type": "static", "static": {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 0}},
     )
 
+    more = await session.get(f"/vector_stores/{store.id}/files/{file_id}?assistantd=true")
     content = await client.vector_stores.files.content(file_id, vector_store_id=store.id)
+    assert more.json()["assistantd"] == {
+        "stage": "read",
+        "format": "text",
+        "pages": None,
+        "pages_read": 0,
+        "chunks": len(content.data),
+        "chunks_embedded": 0,
+    }
     sizes = system.query(
         "SELECT tokens, begins, ends FROM chunks WHERE vector_store_id = %s ORDER BY position", store.id
     )

@@ -552,3 +552,56 @@ async def test_what_is_read_is_not_read_again(stage: Stage) -> None:
     await ingest(stage.worker())
 
     assert ((await stage.file(file_id))["status"], await stage.chunks(file_id)) == ("completed", 1)
+
+
+async def texts(stage: Stage, file_id: str) -> list[str]:
+    reading_them = text("SELECT text FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = :id")
+    return [row["text"] for row in await stage.database.all(reading_them, {"id": file_id})]
+
+
+async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another id; what goes with the one is not the other's."""
+    stage.store.gate.set()
+    first, second = await stage.upload("word " * 400), await stage.upload("word " * 400)
+    await stage.add(first, size=100)
+    await ingest(stage.deps)
+    embed = text("UPDATE chunks SET embedding = CAST(:vector AS halfvec)")
+    await stage.database.all(embed, {"vector": "[1,2]"})
+    await stage.database.all(text("UPDATE vector_store_files SET chunks_embedded = chunks"))
+    monkeypatch.setattr(stage.deps.readers, "reading", defect)
+    await stage.add(second, size=100)
+
+    await ingest(stage.deps)
+    copied = await stage.file(second)
+    await files.delete(stage.database, stage.store, stage.project_id, first)
+
+    assert (copied["status"], copied["chunks"], copied["chunks_embedded"]) == ("completed", 5, 5)
+    assert copied["usage_bytes"] == 2000
+    assert "".join(await texts(stage, second)) == "word " * 400
+    left = await stage.database.all(text("SELECT CAST(embedding AS text) AS embedding, ingestion FROM chunks"))
+    assert [(row["embedding"], row["ingestion"]) for row in left] == [("[1,2]", copied["ingestion"])] * 5
+
+
+@pytest.mark.parametrize("other", ["project", "size", "status"])
+async def test_what_is_not_copied(stage: Stage, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    """What another project has read, what was cut otherwise, what is not whole."""
+    stage.store.gate.set()
+    await stage.add(await stage.upload("word " * 400), size=100)
+    await ingest(stage.deps)
+    monkeypatch.setattr(stage.deps.readers, "reading", told("read anew"))
+    if other == "project":
+        await keys.create(stage.database, "theirs")
+        row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
+        assert row is not None
+        second = await stage.upload("word " * 400, project_id=row["id"])
+        await stores.create(stage.database, row["id"], {}, [new_file(second, {}, 100, 0)])
+    else:
+        second = await stage.upload("word " * 400)
+        if other == "status":
+            cancelled = "UPDATE vector_store_files SET status = 'cancelled'"
+            await stage.database.all(text(cancelled))
+        await stage.add(second, size=200 if other == "size" else 100)
+
+    await ingest(stage.deps)
+
+    assert await texts(stage, second) == ["read anew"]

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from worker.ingest.chunks import Chunk, Cutter, TooManyTokens
@@ -23,6 +24,7 @@ from worker.ingest.protocol import LENGTH, Done, Failed, Frame, Job, Progress
 
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 NICENESS = 10
+SUSPECT = 0.75  # of its memory: whoever fails with more than that fails for want of memory
 BATCH_CHUNKS = 64
 BATCH_BYTES = 256 << 10
 SHOWN_EVERY_S = 1.0  # progress in pages, where no chunks are ready
@@ -99,7 +101,7 @@ def _chunks(job: Job, kind: str, file: BinaryIO) -> Iterator[Progress]:
     batch = _Batch()
     cutter = Cutter(job.chunk_tokens, job.overlap_tokens, at_most=job.most_tokens)
     try:
-        for told in _told(kind, file):
+        for told in _told(job, kind, file):
             if isinstance(told, Pages):
                 batch.pages = told.number
                 continue
@@ -120,12 +122,14 @@ def _chunks(job: Job, kind: str, file: BinaryIO) -> Iterator[Progress]:
     yield batch.take()
 
 
-def _told(kind: str, file: BinaryIO) -> Iterator[Part | Pages]:
+def _told(job: Job, kind: str, file: BinaryIO) -> Iterator[Part | Pages]:
     try:
         yield from reader_of(kind)(file)
     except (Unreadable, MemoryError, GeneratorExit):
         raise
     except Exception as error:
+        if _memory_taken() > job.memory * SUSPECT:  # compiled code says anything but that when it gets no more
+            raise MemoryError from error
         if isinstance(error, RecursionError):
             message = f"The file is nested deeper than a {NAMES[kind]} can be read."
         else:
@@ -173,6 +177,15 @@ class _Batch:
             pages=self.pages,
             pages_read=self._pages_read,
         )
+
+
+def _memory_taken() -> int:
+    """The most address space that this process has had, in bytes; 0 where the system doesn't tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmPeak:")), 0)
 
 
 def _limit(job: Job) -> None:

@@ -93,6 +93,19 @@ CITED: Schema = {
     "required": ["page", "chunk_id", "quote"],
 }
 
+FACTS_OF_A_FILE: Schema = {
+    "type": "object",
+    "properties": {
+        "stage": STRING,
+        "format": or_null(STRING),
+        "pages": or_null(INTEGER),
+        "pages_read": INTEGER,
+        "chunks": INTEGER,
+        "chunks_embedded": INTEGER,
+    },
+    "required": ["stage", "format", "pages", "pages_read", "chunks", "chunks_embedded"],
+}
+
 # Schema, key in its properties, and what it is to be there.
 V2: list[tuple[str, str, Schema]] = [  # in v1 the quote has its own place, and there is none for the rest
     ("MessageContentTextAnnotationsFileCitationObject", "assistantd", CITED),
@@ -104,6 +117,7 @@ BOTH: list[tuple[str, str, Schema]] = [
     ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
     ("RunObject", "reasoning_effort", ref("ReasoningEffort")),
     ("RunObject", "assistantd", FACTS_OF_A_RUN),  # where `?assistantd=true` asks for it
+    ("VectorStoreFileObject", "assistantd", FACTS_OF_A_FILE),  # likewise
     ("VectorStoreObject", "description", or_null(STRING)),  # in the description only in requests
     ("Error", "error", ref("Error")),  # of a stream: Python's SDKs look for the nested form
     ("ListModelsResponse", "has_more", {"type": "boolean"}),
