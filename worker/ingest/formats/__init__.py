@@ -7,7 +7,8 @@ other exception of theirs means that the file is damaged.
 To tell headings from sentences by their words unstructured asks spaCy, with a model that it downloads when first used.
 We take as headings only what the document itself says is one, so that the answer would change nothing but the names of
 elements that become the same part. The module that would ask is replaced, before it is imported, by one that has no
-model to ask; spaCy and numba, 390 MB, stay away.
+model to ask; spaCy and numba, 390 MB, stay away. A hundred web pages take 5.3 s with the model, 0.6 s with a blank one,
+and 0.1 s so.
 """
 
 import os
