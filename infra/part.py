@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+UNUSABLE = 2  # the exit status of a program of ours that can't work with these settings on this machine
+
 
 class Part(abc.ABC):
     """A process that can be started, watched and stopped."""
@@ -16,6 +18,7 @@ class Part(abc.ABC):
     stop_signal: signal.Signals = signal.SIGTERM
     grace: timedelta = timedelta(seconds=5)  # from the stop signal to force
     keeps_data: bool = False  # is given its grace even in a hurry: recovering from a kill takes longer than stopping
+    dispensable: bool = False  # if it ends with UNUSABLE, it can't be had here, and the stack goes on without it
     once: bool = False  # ends by itself; if it ends badly, the stack can't go on
     after: Sequence[str] = ()  # parts that must be ready before this one, started already, may go on
     process: subprocess.Popen[bytes] | None = None

@@ -22,6 +22,7 @@ from shared.crashpoints import Point
 
 PREFIX = "ASSISTANTD_"
 AWS = "AWS_"  # the prefix of what belongs to S3
+SANDBOX_PREFIX = f"{PREFIX}SANDBOX_"
 KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -213,6 +214,8 @@ def _refuse_unknown() -> None:
     known = {name for field in Settings.model_fields for name in _variables(field)}
     given = sorted({*os.environ, *dotenv_values(".env")})
     for variable in given:
+        if variable.startswith(SANDBOX_PREFIX) and variable in os.environ:
+            continue  # the service's own, which reads no .env; see worker/sandbox/settings.py
         if variable.startswith(PREFIX) and variable not in known:
             close = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""

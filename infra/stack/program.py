@@ -34,6 +34,7 @@ class Program(Part):
         after: Sequence[str] = (),
         account: Account | None = None,
         grace: timedelta = timedelta(seconds=5),
+        dispensable: bool = False,
     ) -> None:
         self.name = name
         self.command = command
@@ -42,6 +43,7 @@ class Program(Part):
         self.after = after
         self.account = account
         self.grace = grace
+        self.dispensable = dispensable
         self._socket: socket.socket | None = None
 
     def spawn(self) -> None:

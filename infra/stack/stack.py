@@ -21,7 +21,8 @@ from infra.part import Part
 from infra.stack.configuration import DATABASE, MODEL, REDIS, Given, environment, without
 from infra.stack.directory import DataDirectory
 from infra.stack.program import Program, Task
-from shared.settings import AWS, Settings, load
+from infra.stack.sandbox import Sandbox, plan
+from shared.settings import AWS, SANDBOX_PREFIX, Settings, load
 
 FLOWER_PORT = 5555  # Flower's own default; another one is chosen where it is taken
 FLOWER_USER = "assistantd"
@@ -51,6 +52,7 @@ class Stack:
     servers: Sequence[Server]
     prepare: Task
     models: Sequence[Part]
+    sandbox: Sandbox
     workers: Sequence[Part]
     api: Part
     flowers: Sequence[Part]
@@ -67,7 +69,12 @@ class Stack:
     @property
     def stages(self) -> Sequence[Sequence[Part]]:
         """Stopped from the last to the first: requests end before runs, runs before the servers that they need."""
-        return [self.servers, [self.prepare], self.models, self.workers, [self.api], self.flowers]
+        return [self.servers, [self.prepare], self.models, self.sandboxes, self.workers, [self.api], self.flowers]
+
+    @property
+    def sandboxes(self) -> Sequence[Part]:
+        """The code interpreter's service, where it is ours."""
+        return [] if self.sandbox.part is None else [self.sandbox.part]
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -88,9 +95,13 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     is_toy = settings.upstream is None
     if is_toy:
         settings = _with_toy(settings, model_port)
+    sandbox = plan(directory, is_elsewhere=settings.sandbox_url is not None)
+    if sandbox.url is not None and sandbox.secret is not None:
+        settings = _with_sandbox(settings, sandbox.url, sandbox.secret)
     make = partial(_program, directory, account)
     base = [server.name for server in servers]
-    ours = environment(settings)
+    everything = environment(settings)
+    ours = without(everything, SANDBOX_PREFIX)
     drained = settings.drain_timeout + AFTER_DRAIN
     password = process.kept_secret(directory.root / "flower.password")
     port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
@@ -113,8 +124,9 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
         ]
         if is_toy
         else [],
+        sandbox=sandbox,
         workers=[
-            make(Program, name, "worker", "--name", name, environment=ours, after=[*base, PREPARE], grace=drained)
+            make(Program, name, "worker", "--name", name, environment=everything, after=[*base, PREPARE], grace=drained)
             for name in worker_names
         ],
         api=make(Program, "api", "api", *listen, environment=ours, after=[*base, PREPARE], grace=drained),
@@ -168,6 +180,11 @@ def _with_toy(settings: Settings, port: int) -> Settings:
         "context_tokens": toy.CONTEXT_TOKENS,
     }
     return settings.model_copy(update=model)
+
+
+def _with_sandbox(settings: Settings, url: str, secret: str) -> Settings:
+    """Workers find the service that we start. As if given: what is set is what children are told."""
+    return settings.model_copy(update={"sandbox_url": url, "sandbox_secret": SecretStr(secret)})
 
 
 def _program(

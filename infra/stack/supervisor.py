@@ -14,7 +14,7 @@ from types import FrameType
 
 from infra.embedded import process
 from infra.embedded.process import EmbeddedError
-from infra.part import Part
+from infra.part import UNUSABLE, Part
 
 MAX_DEATHS = 5
 DEATH_WINDOW = timedelta(minutes=1)
@@ -42,12 +42,13 @@ class Watched:
         self.spawned_at = 0.0
         self.is_ready = False
         self.is_released = False
+        self.is_given_up = False
         self.restart_at: float | None = None
         self.deaths: deque[float] = deque(maxlen=MAX_DEATHS)
 
     def ended(self) -> int | None:
         """The exit status of the process, or None while it runs or is about to be started again."""
-        if self.restart_at is not None or self.part.process is None:
+        if self.restart_at is not None or self.part.process is None or self.is_given_up:
             return None
         return self.part.process.poll()
 
@@ -162,6 +163,10 @@ class Supervisor:
     def _bury(self, watched: Watched, status: int) -> None:
         """Note a death and when to start again. Raises StackError where there is no sense in that."""
         part = watched.part
+        if part.dispensable and status == UNUSABLE:
+            watched.is_given_up = watched.is_ready = True
+            self._say(part.name, f"can't be had here: {process.last_lines(part.log, 1)}")
+            return
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         watched.is_ready = False
         watched.deaths.append(time.monotonic())

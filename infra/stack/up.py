@@ -92,6 +92,8 @@ class _Up:
                 f"          running as root: {names} (another user may not enter {self._stack.blocked_by}, "
                 "where Python is; run this as an ordinary user)"
             )
+        if self._stack.sandbox.missing is not None:
+            print(f"          {self._stack.sandbox.missing}")
         if self._options.host not in LOOPBACK_NAMES:
             print(f"          listening on {self._options.host}: whoever reaches it needs a key, but no TLS")
 

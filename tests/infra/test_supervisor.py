@@ -72,6 +72,17 @@ def run(supervisor: Supervisor) -> None:
         supervisor.run()
 
 
+def test_what_cannot_be_had_here_is_done_without(make: Make, told: Told) -> None:
+    lacking = make("lacking", "print('no such kernel'); sys.exit(2)")
+    lacking.dispensable = True
+    supervisor = supervise(told, [make("first")], [lacking])
+    with supervisor.session():
+        supervisor.start()
+    assert ("lacking", "can't be had here: no such kernel") in told.lines
+    assert told.of("starting") == [("first", "starting"), ("lacking", "starting")]
+    assert told.of("stopping") == [("first", "stopping")]
+
+
 def test_parts_start_together_and_stop_in_order(make: Make, told: Told) -> None:
     supervisor = supervise(told, [make("first")], [make("second"), make("third")])
     with supervisor.session():

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from infra.embedded import process
+from infra.environment import place
+from infra.stack import sandbox
+from infra.stack.directory import DataDirectory
+from worker.sandbox import environment
 
 COMMAND = [sys.executable, "-P", "-m", "infra.cli"]
 OURS = ("ASSISTANTD_", "OPENAI_", "FLOWER_")
 
 
-def environment(**more: str) -> dict[str, str]:
+def variables_of(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | more
 
 
@@ -29,7 +33,7 @@ def command(*arguments: str | Path | int, cwd: Path, **variables: str) -> "subpr
         text=True,
         check=False,
         cwd=cwd,
-        env=environment(**variables),
+        env=variables_of(**variables),
         timeout=60,
     )
 
@@ -42,7 +46,7 @@ class Up:
         self.lines: list[str] = []
         arguments = [*COMMAND, "up", "--data-dir", str(data), "--port", str(port)]
         self.process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=data.parent, env=environment()
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=data.parent, env=variables_of()
         )
 
     def until(self, wanted: Callable[[str], bool]) -> str:
@@ -97,14 +101,14 @@ def test_the_whole_stack(state: Path) -> None:
         the_demo_runs_through(data)
         others_are_refused(data, port)
         commands_find_the_stack(data)
-        for part in ("worker-1", "postgres", "valkey"):
+        for part in ("worker-1", "postgres", "valkey", *sandboxes()):
             a_killed_part_comes_back(up, part)
         the_demo_runs_through(data)
     finally:
         status = up.end(signal.SIGTERM)
     assert status == 0, "".join(up.lines)
     stopped = [line.split()[2] for line in up.lines if line.rstrip().endswith("stopping")]
-    assert stopped == ["flower", "api", "worker-1", "model", "postgres", "valkey"]
+    assert stopped == ["flower", "api", "worker-1", *sandboxes(), "model", "postgres", "valkey"]
     assert not (data / "stack.json").exists()
 
     up = start(state, port)
@@ -118,6 +122,15 @@ def test_the_whole_stack(state: Path) -> None:
     finally:
         up.end(signal.SIGKILL)
     nothing_outlives_it(data)
+
+
+def sandboxes() -> list[str]:
+    """Where its environment is installed, the code interpreter is a part like any other."""
+    try:
+        environment.find(place())
+    except environment.NoEnvironmentError:
+        return []
+    return ["sandbox"]
 
 
 def secrets_are_kept(data: Path, key: str) -> None:
@@ -200,3 +213,32 @@ def test_a_database_that_does_not_answer_is_said_in_one_line(state: Path) -> Non
 
 def test_the_version_is_shown(state: Path) -> None:
     assert command("--version", cwd=state).stdout.startswith("0.")
+
+
+def test_without_its_environment_there_is_no_code_interpreter_and_a_line_says_how_to_get_it(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ASSISTANTD_SANDBOX_ENVIRONMENT", str(tmp_path))
+        planned = sandbox.plan(directory, is_elsewhere=False)
+
+    assert planned.part is None
+    assert planned.missing is not None
+    assert planned.missing.endswith("uv run assistantd sandbox-environment")
+    assert sandbox.plan(directory, is_elsewhere=True).missing is None
+
+
+def test_the_sandbox_service_is_told_no_secret_but_its_own(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(environment, "find", Path)
+        for name in ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "ASSISTANTD_DATABASE_URL", "PGPASSWORD"):
+            patched.setenv(name, "a credential")
+        patched.setenv("ASSISTANTD_SANDBOX_MINIMUM", "landlock")
+        planned = sandbox.plan(DataDirectory(tmp_path), is_elsewhere=False)
+
+    assert planned.part is not None
+    assert planned.secret is not None
+    told = planned.part.environment
+    assert "a credential" not in told.values()
+    assert told["ASSISTANTD_SANDBOX_MINIMUM"] == "landlock"
+    assert told["ASSISTANTD_SANDBOX_SECRET"] == planned.secret
+    assert planned.secret not in " ".join(map(str, planned.part.command))

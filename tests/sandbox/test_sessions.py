@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from infra.embedded.process import free_port
+from tests.sandbox.bench import ticks
 from tests.sandbox.calls import run, until_warm, value
 from tests.sandbox.service import SandboxService, require
 from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError
@@ -106,20 +107,11 @@ async def test_a_frozen_session_uses_no_processor(
         "import threading\ndef burn():\n    while True: pass\nthreading.Thread(target=burn, daemon=True).start()",
     )
     await until_warm(client, 2)
-    before = _ticks(service)
+    before = ticks(service.pid)
     await asyncio.sleep(1)
 
-    assert _ticks(service) - before <= 1
+    assert ticks(service.pid) - before <= 1
     assert await value(session, "threading.active_count() > 3") == "True"
-
-
-def _ticks(service: SandboxService) -> int:
-    """Hundredths of a second that everything below the service has used, itself left out."""
-    total = 0
-    for pid in below(service.pid):
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total
 
 
 async def test_requests_that_make_no_sense_are_refused(client: SandboxClient, session: SandboxSession) -> None:

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.settings import PREFIX, Seconds, SettingsError
+from shared.settings import PREFIX, SANDBOX_PREFIX, Seconds, SettingsError
 
-OURS = f"{PREFIX}SANDBOX_"
 SHORTEST_SECRET = 16
 CREDENTIALS = (f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_API_KEY", "OPENAI_API_KEY", "PGPASSWORD")
 
@@ -26,7 +25,7 @@ def _secret(value: Any) -> Any:
 class SandboxSettings(BaseSettings):
     """One service's configuration: `ASSISTANTD_SANDBOX_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix=OURS, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=SANDBOX_PREFIX, extra="ignore", frozen=True)
 
     secret: Annotated[SecretStr, BeforeValidator(_secret)] = Field(description="what clients send as a bearer token")
     environment: Path = Field(description="made by `assistantd sandbox-environment`")
@@ -55,19 +54,21 @@ def load(defaults: Mapping[str, Any]) -> SandboxSettings:
     for name in CREDENTIALS:
         if os.environ.get(name):
             raise SettingsError(f"{name} is set: the sandbox service must not hold credentials (env -u {name} …)")
-    known = {f"{OURS}{name.upper()}" for name in SandboxSettings.model_fields} | {f"{OURS}URL"}
+    known = {f"{SANDBOX_PREFIX}{name.upper()}" for name in SandboxSettings.model_fields} | {f"{SANDBOX_PREFIX}URL"}
     for name in os.environ:
-        if name.startswith(OURS) and name not in known:
+        if name.startswith(SANDBOX_PREFIX) and name not in known:
             raise SettingsError(f"{name} is not a setting of the sandbox service")
     try:
-        unset = {name: value for name, value in defaults.items() if f"{OURS}{name.upper()}" not in os.environ}
+        unset = {name: value for name, value in defaults.items() if f"{SANDBOX_PREFIX}{name.upper()}" not in os.environ}
         return SandboxSettings(**unset)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = str(problem["loc"][0])
         if problem["type"] == "missing":
-            raise SettingsError(f"{OURS}{field.upper()} is not set ({_description(field)})") from None
-        raise SettingsError(f"{OURS}{field.upper()}: {problem['msg'].removeprefix('Value error, ')}") from None
+            raise SettingsError(f"{SANDBOX_PREFIX}{field.upper()} is not set ({_description(field)})") from None
+        raise SettingsError(
+            f"{SANDBOX_PREFIX}{field.upper()}: {problem['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def _description(field: str) -> str | None:
