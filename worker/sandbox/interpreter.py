@@ -24,6 +24,7 @@ from worker.sandbox.users import User, Users, spawning
 START_WITHIN = timedelta(seconds=60)
 LOOK_EVERY = timedelta(milliseconds=100)
 LOG_SIZE = 16 * 1024  # bytes of what an interpreter says before it has its own channel
+REMOVALS: set[asyncio.Task[None]] = set()  # under way
 Outcome = Literal["ok", "error", "interrupted", "killed"]
 
 
@@ -229,7 +230,7 @@ class Interpreter:
         return "disk" if size > limits.disk or entries > limits.disk_entries else None
 
     async def end(self, reason: str) -> None:
-        """Kill everything and remove the files. Returns when all of it is gone; harmless the second time."""
+        """Kill everything, and let the files be removed. Returns when nothing runs; harmless the second time."""
         if self._ending is None:
             self.ended = reason
             self._ending = asyncio.create_task(self._end())
@@ -252,5 +253,11 @@ class Interpreter:
             os.close(self._pidfd)
         if hasattr(self, "_writer"):
             self._writer.close()
+        removal = asyncio.create_task(self._remove())
+        REMOVALS.add(removal)
+        removal.add_done_callback(REMOVALS.discard)
+
+    async def _remove(self) -> None:
+        """Whoever waits for the end needn't wait for a hundred thousand directories."""
         await asyncio.to_thread(files.remove, self._place)
         self._users.give_back(self._user)

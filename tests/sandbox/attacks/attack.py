@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.sandbox.attacks.bait import Bait
 from worker.sandbox.client import SandboxSession
@@ -42,9 +43,9 @@ class Attack:
     seconds: float = 5
     apart: bool = False  # in a session of its own
 
-    def program(self, bait: Bait) -> str:
-        """All that is executed."""
-        return PRELUDE.replace("{bait!r}", repr(bait.facts)) + self.code
+    def program(self, facts: dict[str, Any]) -> str:
+        """All that is executed, knowing these facts of a bait."""
+        return PRELUDE.replace("{bait!r}", repr(facts)) + self.code
 
 
 @dataclass(frozen=True)

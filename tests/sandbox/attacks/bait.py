@@ -16,15 +16,17 @@ class Bait:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.apart = root.with_name(f"{root.name}-outside")  # for controls, which do what attempts can't
         self._sockets: list[socket.socket] = []
         self.received: list[bytes] = []
 
     def __enter__(self) -> Self:
-        self.root.mkdir()
-        self.root.chmod(0o777)
-        for name in ("secret.txt", "precious.txt"):
-            (self.root / name).write_text(CANARY)
-            (self.root / name).chmod(0o666)
+        for place in (self.root, self.apart):
+            place.mkdir()
+            place.chmod(0o777)
+            for name in ("secret.txt", "precious.txt"):
+                (place / name).write_text(CANARY)
+                (place / name).chmod(0o666)
         tcp = self._listen(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         tcp6 = self._listen(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0)) if socket.has_ipv6 else tcp
         udp = self._listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
@@ -39,9 +41,7 @@ class Bait:
         )
         self.facts: dict[str, Any] = {
             "canary": CANARY,
-            "root": str(self.root),
-            "secret": str(self.root / "secret.txt"),
-            "precious": str(self.root / "precious.txt"),
+            **_files(self.root),
             "tcp": tcp.getsockname()[1],
             "tcp6": tcp6.getsockname()[1],
             "udp": udp.getsockname()[1],
@@ -52,6 +52,11 @@ class Bait:
             "uid": os.getuid(),
         }
         return self
+
+    @property
+    def facts_outside(self) -> dict[str, Any]:
+        """The same with files of the controls' own."""
+        return {**self.facts, **_files(self.apart)}
 
     def __exit__(self, *_: object) -> None:
         self._victim.kill()
@@ -82,3 +87,7 @@ class Bait:
         contents = [(self.root / name).read_text() for name in ("secret.txt", "precious.txt")]
         modes = {(self.root / name).stat().st_mode & 0o777 for name in ("secret.txt", "precious.txt")}
         return contents == [CANARY, CANARY] and modes == {0o666} and self._victim.poll() is None
+
+
+def _files(root: Path) -> dict[str, str]:
+    return {"root": str(root), "secret": str(root / "secret.txt"), "precious": str(root / "precious.txt")}

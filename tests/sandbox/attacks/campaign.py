@@ -41,6 +41,7 @@ class Campaign:
         self._service = service
         self._client = client
         self._bait = bait
+        self._outside = asyncio.Lock()
 
     async def fight(self, categories: Collection[str] = tuple(CATEGORIES)) -> list[Verdict]:
         """Every attempt of these categories, while a neighbour goes on working."""
@@ -69,8 +70,7 @@ class Campaign:
 
     async def _attack(self, category: str, attack: Attack, session: SandboxSession) -> tuple[Verdict, bool]:
         began = time.monotonic()
-        program = attack.program(self._bait)
-        heard = await run(session, program, seconds=attack.seconds)
+        heard = await run(session, attack.program(self._bait.facts), seconds=attack.seconds)
         seconds = time.monotonic() - began
         found = [line.removeprefix("BREACH: ") for line in heard.text().splitlines() if line.startswith("BREACH: ")]
         breach = found[0] if found else None
@@ -78,9 +78,14 @@ class Campaign:
             breach = f"it took {seconds:.1f} s"
         if breach is None and attack.after is not None and not (heard.done.is_lost and category == "collector"):
             breach = await attack.after(session, self._bait)
-        control = attack.without_control or ("succeeds" if await _succeeds_outside(program) else "FAILS")
+        control = attack.without_control or await self._control(attack)
         ended = heard.done.status if heard.done.reason is None else f"{heard.done.status}: {heard.done.reason}"
         return Verdict(category, attack, self.level, breach, control, ended, seconds), not heard.done.is_lost
+
+    async def _control(self, attack: Attack) -> str:
+        """One at a time: they share what they do harm to."""
+        async with self._outside:
+            return "succeeds" if await _succeeds_outside(attack.program(self._bait.facts_outside)) else "FAILS"
 
     async def _close(self, session: SandboxSession) -> None:
         try:
