@@ -371,6 +371,7 @@ def told(*chunks: str) -> Any:
                     "ends": n,
                     "page": None,
                     "headings": [],
+                    "pages": [],
                 }
                 for n in range(first, min(first + 2, len(chunks)))
             ]
