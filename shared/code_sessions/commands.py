@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 
@@ -46,9 +47,9 @@ async def newest(db: Executor, project_id: str, thread_id: str) -> Row | None:
 
 
 async def keep(
-    db: Executor, project_id: str, thread_id: str, session_id: str, started_at: datetime, files: Mapping[str, str]
+    db: Executor, project_id: str, thread_id: str, session_id: str, started_at: datetime, files: Mapping[str, Any]
 ) -> None:
-    """Note which files are in the session."""
+    """Note which files are in the session; see `CodeSession`."""
     params = {"id": session_id, "project_id": project_id, "thread_id": thread_id, "started_at": started_at}
     await db.all(_KEEP, {**params, "files": to_json(files)})
 

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from shared import ids, table
 from shared.database import Executor, Row
 from shared.errors import NotFound, found
 from shared.files import statements
 from shared.files.rows import File
-from shared.files.storage import BlobStore, discard, keep_if_written
+from shared.files.storage import BlobStore, Stored, discard, keep_if_written
 
 
 async def upload(
@@ -24,15 +25,7 @@ async def upload(
     """Store the bytes, then the row. A crash or a broken connection between leaves bytes for `orphans.py`."""
     file_id = ids.new("file")
     stored = await store.put(file_id, chunks)
-    params = {
-        "id": file_id,
-        "project_id": project_id,
-        "filename": filename,
-        "purpose": purpose,
-        "bytes": stored.bytes,
-        "sha256": stored.sha256,
-        "expires_after": expires_after,
-    }
+    params = {**_facts(file_id, project_id, filename, purpose, stored), "expires_after": expires_after}
     row = await keep_if_written(store, file_id, db.one(statements.INSERT, params))
     if row is None:
         raise LookupError("INSERT INTO files returned no row")
@@ -51,15 +44,12 @@ async def keep_generated(
 ) -> None:
     """Store what the server made itself under an id that follows from what it is; doing it twice is harmless."""
     stored = await store.put(file_id, chunks)
-    params = {
-        "id": file_id,
-        "project_id": project_id,
-        "filename": filename,
-        "purpose": purpose,
-        "bytes": stored.bytes,
-        "sha256": stored.sha256,
-    }
-    await db.all(statements.KEEP, params)
+    await db.all(statements.KEEP, _facts(file_id, project_id, filename, purpose, stored))
+
+
+def _facts(file_id: str, project_id: str, filename: str, purpose: str, stored: Stored) -> dict[str, Any]:
+    facts = {"id": file_id, "project_id": project_id, "filename": filename, "purpose": purpose}
+    return {**facts, "bytes": stored.bytes, "sha256": stored.sha256}
 
 
 async def get(db: Executor, project_id: str, file_id: str) -> Row:

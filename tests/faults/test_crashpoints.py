@@ -112,6 +112,7 @@ async def test_a_worker_dies_over_a_tool_of_ours(
         ("message_creation", "completed"),
     ]
     assert done.usage.total_tokens == sum(step.usage.total_tokens for step in steps if step.usage)
+    assert [message["role"] for message in model.requests(name)[1].messages[-2:]] == ["assistant", "tool"]
     assert await answers(project, run.thread_id) == ["Once."]
     assert model.remaining(name) == 0
 

@@ -1,7 +1,6 @@
 """Runs whose model writes Python: the code runs in the real sandbox, its outputs and files are what clients see."""
 
 import io
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -85,6 +84,15 @@ def told(model: ScriptedModel, name: str, request: int = 1) -> str:
     return model.requests(name)[request].messages[-1]["content"]
 
 
+def shown(part: Any) -> Any:
+    """A part without its place, which deltas have and messages don't."""
+    plain = part.to_dict()
+    annotations = plain.get("text", {}).get("annotations") or []
+    for one in (plain, *annotations):
+        one.pop("index", None)
+    return plain
+
+
 async def test_a_csv_is_analysed(project: Project, model: ScriptedModel) -> None:
     """Statistics and a figure, both as the original shows them, and a file to take away."""
     code = (
@@ -122,9 +130,10 @@ async def test_a_csv_is_analysed(project: Project, model: ScriptedModel) -> None
     assert (await project.client.files.retrieve(path.file_path.file_id)).purpose == "assistants_output"
 
 
-async def test_an_excel_file_is_written(project: Project, model: ScriptedModel) -> None:
+@pytest.mark.parametrize("spelt", ["my book.xlsx", "my%20book.xlsx"])
+async def test_an_excel_file_is_written(project: Project, model: ScriptedModel, spelt: str) -> None:
     code = "import openpyxl\nbook = openpyxl.Workbook()\nbook.active['A1'] = 42\nbook.save('/mnt/data/my book.xlsx')"
-    name = model.script(runs(code), Say("[Here](sandbox:/mnt/data/my book.xlsx)"))
+    name = model.script(runs(code), Say(f"[Here](sandbox:/mnt/data/{spelt})"))
     assistant, thread = await begin(project, name)
 
     await run_to_end(project, assistant, thread)
@@ -177,6 +186,37 @@ async def test_a_stream_tells_input_and_outputs_as_they_come(project: Project, m
     assert len(deltas) > 3
 
 
+async def test_a_stream_shows_figures_before_the_words_about_them(project: Project, model: ScriptedModel) -> None:
+    code = (
+        "from PIL import Image\ndisplay(Image.new('L', (2, 2)))\nopen('/mnt/data/a.txt', 'w').write('a')\n"
+        "display(Image.new('L', (3, 3)))"
+    )
+    name = model.script(runs(code), Say(["Two, and a [file](sand", "box:/mnt/data/a", ".txt)."]))
+    assistant, thread = await begin(project, name)
+
+    async with project.client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
+        await stream.until_done()
+        (heard,) = await stream.get_final_messages()
+
+    (stored,) = (await project.client.beta.threads.messages.list(thread.id, limit=1)).data
+    assert [part.type for part in stored.content] == ["image_file", "image_file", "text"]
+    assert [shown(part) for part in heard.content] == [shown(part) for part in stored.content]
+    assert len(stored.content[2].text.annotations) == 1  # type: ignore[union-attr]
+
+
+async def test_figures_are_not_told_the_model_again_as_images(project: Project, model: ScriptedModel) -> None:
+    """Chat completions know no images of an assistant."""
+    name = model.script(runs("from PIL import Image\ndisplay(Image.new('L', (2, 2)))"), Say("One."), Say("As I said."))
+    assistant, thread = await begin(project, name)
+    await run_to_end(project, assistant, thread)
+    await project.client.beta.threads.messages.create(thread.id, role="user", content="Sure?")
+
+    await run_to_end(project, assistant, thread)
+
+    said = [message["content"] for message in model.requests(name)[2].messages if message["role"] == "assistant"]
+    assert said[-1] == "One."
+
+
 async def test_bare_code_is_taken_as_it_is(project: Project, model: ScriptedModel) -> None:
     name = model.script(CallFunctions([("code_interpreter", "print(6 * 7)")]), Say("So."))
     assistant, thread = await begin(project, name)
@@ -225,6 +265,22 @@ async def test_a_lost_session_is_restored_with_its_files(
     assert service.pid
 
 
+async def test_a_deleted_file_is_not_put_back(project: Project, model: ScriptedModel) -> None:
+    file_id = await upload(project.client, CSV, "rain.csv")
+    name = model.script(
+        runs("import os; os.kill(os.getpid(), 9)"), Say("Oh."), runs("import os; os.listdir('/mnt/data')"), Say("So.")
+    )
+    assistant, thread = await begin(project, name, file_id)
+    await run_to_end(project, assistant, thread)
+    await project.client.files.delete(file_id)
+    await project.client.beta.threads.messages.create(thread.id, role="user", content="And?")
+
+    run = await run_to_end(project, assistant, thread)
+
+    assert run.status == "completed", run.last_error
+    assert logs(await call_of(project, run)).strip() == "[]"
+
+
 async def test_a_call_that_never_ends_is_cancelled_with_its_run(
     project: Project, model: ScriptedModel, system: System
 ) -> None:
@@ -253,6 +309,7 @@ async def test_a_worker_that_dies_over_a_call_leaves_it_running(
         "import time, pathlib\n"
         "log = pathlib.Path('/tmp/log.txt')\n"
         "log.write_text((log.read_text() if log.exists() else '') + 'run')\n"
+        "pathlib.Path('/mnt/data/early.txt').write_text('early')\n"
         "print('begun', flush=True)\n"
         "while not pathlib.Path('/mnt/data/go').exists(): time.sleep(0.05)\n"
         "print(log.read_text())"
@@ -277,6 +334,7 @@ async def test_a_worker_that_dies_over_a_call_leaves_it_running(
 
     assert ended.status == "completed", ended.last_error
     assert logs(await call_of(project, run)) == "begun\nrun\n"
+    assert "/mnt/data/early.txt" in told(model, name)
 
 
 async def test_much_output_is_cut_with_a_mark(project: Project, model: ScriptedModel) -> None:
@@ -291,13 +349,20 @@ async def test_much_output_is_cut_with_a_mark(project: Project, model: ScriptedM
     assert len(told(model, name)) < 13_000
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"ASSISTANTD_SANDBOX_URL": "http://127.0.0.1:9", "ASSISTANTD_SANDBOX_SECRET": "x" * 20},  # nobody is there
+            "The code interpreter's service does not answer.",
+        ),
+        ({}, "The code interpreter is not configured on this server (ASSISTANTD_SANDBOX_URL)."),
+    ],
+)
 async def test_without_a_sandbox_the_run_fails_and_says_so(
-    project: Project, model: ScriptedModel, system: System
+    project: Project, model: ScriptedModel, system: System, tmp_path: Path, settings: dict[str, str], says: str
 ) -> None:
-    """The service is down: nothing answers at that address."""
-    other = System(system.root / "down", system.database_url, redis_apart(system.redis_url), model.base_url)
-    other.root.mkdir()
-    other.settings = {"ASSISTANTD_SANDBOX_URL": "http://127.0.0.1:9", "ASSISTANTD_SANDBOX_SECRET": "x" * 20}
+    other = System(tmp_path, system.database_url, redis_apart(system.redis_url), model.base_url, settings)
     other.start()
     try:
         async with Project.known(other, project.key) as tenant:
@@ -308,20 +373,5 @@ async def test_without_a_sandbox_the_run_fails_and_says_so(
 
     assert run.status == "failed"
     assert run.last_error is not None
-    assert run.last_error.message == "The code interpreter's service does not answer."
-
-
-async def test_of_a_server_without_one_likewise(project: Project, model: ScriptedModel, system: System) -> None:
-    other = System(system.root / "none", system.database_url, redis_apart(system.redis_url), model.base_url)
-    other.root.mkdir()
-    other.start()
-    try:
-        async with Project.known(other, project.key) as tenant:
-            assistant, thread = await begin(tenant, model.script(runs("1")))
-            run = await run_to_end(tenant, assistant, thread)
-    finally:
-        other.stop()
-
-    assert run.last_error is not None
-    assert "not configured" in run.last_error.message
-    assert json.dumps([step.status for step in await steps_of(project, run)]) == '["failed"]'
+    assert run.last_error.message == says
+    assert [step.status for step in await steps_of(project, run)] == ["failed"]

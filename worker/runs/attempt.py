@@ -105,7 +105,7 @@ class Attempt:
         step = {**self.unfinished, "status": StepStatus.COMPLETED}
         row = await self._record(Records(answered=[step]))
         step["ended_at"] = row["written_at"]
-        self.unfinished = None
+        self.unfinished = self.context = None  # what was claimed doesn't know of this step's end
         contents = self.run["include_contents"]
         self.writer.put("thread.run.step.completed", step_object(step, self.run["dialect"], contents=contents))
         crossing("outputs.recorded")

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -62,7 +63,7 @@ def definition(files: Sequence[str] = ()) -> dict[str, Any]:
 async def names(deps: Deps, run: Row) -> list[str]:
     """Names of the files that code finds in the run's session."""
     before = await sessions.newest(deps.database, run["project_id"], run["thread_id"])
-    there: dict[str, str] = before["files"] if before is not None else {}
+    there: dict[str, code_files.Known] = before["files"] if before is not None else {}
     wanted = await sessions.files_of(
         deps.database, run["project_id"], run["assistant_id"], run["thread_id"], at_most=code_files.FILES
     )
@@ -94,8 +95,12 @@ def told(call: Mapping[str, Any]) -> str:
 
 
 def links(call: Mapping[str, Any]) -> dict[str, str]:
-    """What a link in an answer may point to: file ids by link."""
-    return {f"sandbox:{DIRECTORY}{name}": file_id for name, file_id in call["files"].items()}
+    """What a link in an answer may point to: file ids by link, with its characters as they are or percent-encoded."""
+    return {
+        f"sandbox:{DIRECTORY}{spelt}": file_id
+        for name, file_id in call["files"].items()
+        for spelt in (name, quote(name))
+    }
 
 
 def images(call: Mapping[str, Any]) -> list[str]:
@@ -108,7 +113,6 @@ async def _in_session(
 ) -> dict[str, Any]:
     session = await _open(sandbox, run["thread_id"])
     prepared = await code_files.prepare(deps, run, session)
-    before = await code_files.versions(session)
     outputs, notes, shown = Outputs(), list(prepared.notes), 0
     async for event in session.execute(name, code_input.whole(call["arguments"])):
         match event:
@@ -128,7 +132,7 @@ async def _in_session(
                     notes.append("The session ended with it: the next call begins a new one, without its variables.")
     files: dict[str, str] = {}
     try:
-        files = await code_files.collect(deps, run, prepared, before)
+        files = await code_files.collect(deps, run, prepared)
     except LostError:
         log.info("code.session_lost", thread_id=run["thread_id"])
     return {**call, NAME: {"input": call[NAME]["input"], "outputs": outputs.all}, "notes": notes, "files": files}
