@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.database import Row
 from shared.wire import limits
@@ -17,6 +17,7 @@ from shared.wire.fields import (
     Tool,
     ToolResources,
     TopP,
+    names_apart,
     shown_tools,
     stored_format,
     stored_tools,
@@ -30,7 +31,10 @@ class _Assistant(Body):
     name: Annotated[str, StringConstraints(max_length=limits.ASSISTANT_NAME)] | None = None
     description: Annotated[str, StringConstraints(max_length=limits.ASSISTANT_DESCRIPTION)] | None = None
     instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=limits.ASSISTANT_TOOLS, fail_fast=True)] | None = None
+    tools: (
+        Annotated[list[Tool], Field(max_length=limits.ASSISTANT_TOOLS, fail_fast=True), AfterValidator(names_apart)]
+        | None
+    ) = None
     tool_resources: ToolResources | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None

@@ -166,6 +166,19 @@ class FunctionTool(Body):
 Tool = Annotated[CodeInterpreterTool | FileSearchTool | RetrievalTool | FunctionTool, Field(discriminator="type")]
 
 
+def names_apart(tools: list[Tool]) -> list[Tool]:
+    """Our tools are offered to the model as functions of their names: none of the client's may bear the same."""
+    ours = {"file_search" if tool.type == "retrieval" else tool.type for tool in tools} - {"function"}
+    for tool in tools:
+        if isinstance(tool, FunctionTool) and tool.function.name in ours:
+            raise PydanticCustomError(
+                "invalid_value",
+                "a function can't be named '{name}' beside the tool of that name.",
+                {"name": tool.function.name},
+            )
+    return tools
+
+
 def stored_tools(tools: list[Tool]) -> list[dict[str, Any]]:
     """Tools as they are kept: v2's."""
     return [{"type": "file_search"} if isinstance(tool, RetrievalTool) else tool.plain() for tool in tools]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.runs.status import RunStatus
@@ -22,6 +22,7 @@ from shared.wire.fields import (
     ToolChoice,
     ToolResources,
     TopP,
+    names_apart,
     shown_tools,
     stored_format,
     stored_tools,
@@ -51,7 +52,9 @@ class _Run(Body):
     assistant_id: AssistantIdentifier
     model: Model | None = None
     instructions: Annotated[str, StringConstraints(max_length=limits.INSTRUCTIONS)] | None = None
-    tools: Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS, fail_fast=True)] | None = None
+    tools: (
+        Annotated[list[Tool], Field(max_length=limits.RUN_TOOLS, fail_fast=True), AfterValidator(names_apart)] | None
+    ) = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: Temperature | None = None

@@ -122,6 +122,14 @@ FIELDS: list[tuple[dict[str, Any], Refusal]] = [
     ({"tools": [function(parameters="{}")]}, expected("tools[0].function.parameters", "an object", "a string")),
     ({"tools": [function(strict="yes")]}, expected("tools[0].function.strict", "a boolean", "a string")),
     *(({"tools": [function(parameters=nested(levels))]}, TOO_DEEP) for levels in (100, 252, 300)),
+    (
+        {"tools": [{"type": "retrieval"}, function(name="file_search")]},
+        Refusal(
+            "Invalid 'tools': a function can't be named 'file_search' beside the tool of that name.",
+            "tools",
+            "invalid_value",
+        ),
+    ),
     ({"tools": [function()] * 129}, long_array("tools", 128, 129)),
     ({"tools": [{"type": "code_interpreter", "function": {}}]}, unknown("tools[0].function")),
     ({"tools": [{"type": "retrieval", "retrieval": {}}]}, unknown("tools[0].retrieval")),
