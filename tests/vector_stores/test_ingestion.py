@@ -1,142 +1,23 @@
 """Reading files under leases: real Postgres, real Redis, and a blob store that keeps readers waiting."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Executable, text
+from sqlalchemy import text
 
-from infra.embedded.postgres import Postgres
-from shared import ids
-from shared.database import Database, Row
-from shared.files import commands as files
-from shared.files.storage import LocalStore, StoreUnavailable
 from shared.projects import keys
-from shared.queue import Doorbell
-from shared.redis import Outbox
-from shared.settings import Settings
 from shared.vector_stores import commands as stores
 from shared.vector_stores import files as store_files
-from shared.vector_stores import reading
 from shared.vector_stores.files import new_file
-from tests.system import create_database, redis_apart
-from worker.deps import Deps
+from tests.vector_stores.stage import GatedStore, Stage, defect, told
 from worker.ingest import read, sweep
-from worker.ingest.children import Children
 from worker.ingest.executor import ingest
-from worker.ingest.protocol import Frame
-from worker.ingest.slots import SLOTS, Slots
-from worker.models.client import ModelClient
+from worker.ingest.slots import SLOTS
 from worker.runs.heartbeat import beat
-from worker.runs.live import Held, Live
-
-LEASE = timedelta(minutes=1)
-
-
-class GatedStore(LocalStore):
-    """Says when somebody begins to read, and lets nobody go on before it is told to."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.reading: asyncio.Queue[str] = asyncio.Queue()
-        self.gate = asyncio.Event()
-        self.away = False
-
-    async def open(self, key: str) -> AsyncIterator[bytes]:
-        self.reading.put_nowait(key)
-        await self.gate.wait()
-        if self.away:
-            raise StoreUnavailable("away")
-        async for chunk in super().open(key):
-            yield chunk
-
-
-@dataclass
-class Stage:
-    """A project's store in a database of the test's own, and workers that read its files."""
-
-    deps: Deps
-    store: GatedStore
-    database: Database
-    project_id: str
-    store_id: str
-    go_on: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def upload(self, content: str = "Apples keep for months.", project_id: str | None = None) -> str:
-        async def chunks() -> AsyncIterator[bytes]:
-            yield content.encode()
-
-        row = await files.upload(
-            self.database,
-            self.store,
-            project_id or self.project_id,
-            filename="a.txt",
-            purpose="assistants",
-            chunks=chunks(),
-        )
-        return row["id"]
-
-    async def add(self, file_id: str, size: int = 800) -> Row:
-        return await store_files.add(self.database, self.project_id, self.store_id, new_file(file_id, {}, size, 0))
-
-    async def file(self, file_id: str) -> Row:
-        return await store_files.get(self.database, self.project_id, self.store_id, file_id)
-
-    async def chunks(self, file_id: str) -> int:
-        counting = text("SELECT count(*) AS n FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = :id")
-        row = await self.database.one(counting, {"id": file_id})
-        return row["n"] if row else 0
-
-    async def end_leases(self) -> None:
-        await self.database.all(text("UPDATE vector_store_files SET lease_expires_at = now() - interval '1 second'"))
-
-    def worker(self, store: GatedStore | None = None) -> Deps:
-        """Another process, as far as the database can tell."""
-        other = replace(self.deps, owner=ids.new("key"), ingesting=Live(LEASE), slots=Slots())
-        return replace(other, sandbox=None, store=store) if store else other
-
-
-@pytest.fixture(scope="module")
-def apart(redis_url: str) -> str:
-    """A Redis that no worker listens to."""
-    return redis_apart(redis_url)
-
-
-@pytest.fixture
-async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    url = create_database(postgres.url, ids.new("key").lower())
-    settings = Settings(database_url=url, redis_url=apart, lease_duration=LEASE, model_base_url="http://127.0.0.1:1/v1")
-    store, outbox, model = GatedStore(tmp_path), Outbox(apart), ModelClient(settings)
-    async with Database(url, pool_size=5) as database:
-        await keys.create(database, "mine")
-        project = await database.one(text("SELECT id FROM projects"))
-        assert project is not None
-        made = await stores.create(database, project["id"], {}, [])
-        deps = Deps(
-            settings=settings,
-            owner="first",
-            database=database,
-            vital=database,
-            outbox=outbox,
-            doorbell=Doorbell(outbox),
-            model=model,
-            sandbox=None,
-            store=store,
-            live=Live(LEASE),
-            ingesting=Live(LEASE),
-            slots=Slots(),
-            readers=Children(),
-        )
-        yield Stage(deps, store, database, project["id"], made["id"])
-        await deps.readers.close()
-    await model.close()
-    await outbox.close()
 
 
 async def test_who_lost_its_lease_writes_nothing(stage: Stage, tmp_path: Path) -> None:
@@ -353,39 +234,6 @@ async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
     assert left == [{"id": kept}]
 
 
-def told(*chunks: str) -> Any:
-    """A reader that tells these chunks, two at a time."""
-
-    @asynccontextmanager
-    async def reading(*_: Any) -> AsyncIterator[AsyncIterator[Frame]]:
-        yield frames()
-
-    async def frames() -> AsyncIterator[Frame]:
-        for first in range(0, len(chunks), 2):
-            rows: list[Row] = [
-                {
-                    "position": n + 1,
-                    "text": chunks[n],
-                    "tokens": 1,
-                    "begins": n,
-                    "ends": n,
-                    "page": None,
-                    "headings": [],
-                    "pages": [],
-                }
-                for n in range(first, min(first + 2, len(chunks)))
-            ]
-            size = sum(map(len, chunks[: first + 2]))
-            yield {"kind": "progress", "chunks": rows, "usage_bytes": size, "pages": None, "pages_read": 0}
-        yield {"kind": "done", "format": "text", "peak_bytes": 0}
-
-    return reading
-
-
-def defect(*_: Any) -> Any:
-    raise ZeroDivisionError
-
-
 async def test_what_the_database_wont_have(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     file_id = await stage.upload()
     await stage.add(file_id)
@@ -454,155 +302,3 @@ async def test_a_file_that_is_put_in_while_it_is_written(stage: Stage) -> None:
     assert (done["status"], done["max_chunk_size_tokens"], await stage.chunks(file_id)) == ("completed", 800, 1)
     left = await stage.database.one(text("SELECT count(*) AS n FROM chunks"))
     assert left == {"n": 1}
-
-
-async def halt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.Task[None]", str]:
-    """A reader that stops between two batches, and its file; `stage.go_on` lets it continue."""
-    between = asyncio.Event()
-    file_id = await stage.upload("word " * 400)
-    await stage.add(file_id, size=100)
-    plain = read.write
-
-    async def gated(database: Database, held: Held, statement: Executable, params: Mapping[str, Any]) -> Row:
-        row = await plain(database, held, statement, params)
-        if statement is reading.KEEP and not between.is_set():
-            between.set()
-            await stage.go_on.wait()
-        return row
-
-    monkeypatch.setattr(stage.deps.readers, "reading", told(*["word" * 100] * 5))
-    monkeypatch.setattr(read, "write", gated)
-    stage.store.gate.set()
-    task = asyncio.create_task(ingest(stage.deps))
-    await between.wait()
-    return task, file_id
-
-
-async def test_a_successor_begins_the_stage_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks neither missing nor doubled, also where the former reader wakes up in between."""
-    late, file_id = await halt(stage, monkeypatch)
-    await stage.end_leases()
-    await sweep.sweep_files(stage.deps)
-    partly = await stage.file(file_id)
-
-    await ingest(stage.worker())
-    done = await stage.file(file_id)
-    stage.go_on.set()
-    await late
-
-    assert (partly["stage"], partly["chunks"]) == ("reading", 2)
-    assert (done["status"], done["stage"], done["chunks"], done["usage_bytes"]) == ("completed", "read", 5, 2000)
-    assert await stage.file(file_id) == done
-    assert await stage.chunks(file_id) == 5
-
-
-async def test_of_a_file_cancelled_halfway_nothing_is_left(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, file_id = await halt(stage, monkeypatch)
-    await stage.database.all(text("UPDATE vector_stores SET expires_after_days = 1, expires_at = now()"))
-
-    await sweep.sweep_files(stage.deps)  # the store expires
-    stage.go_on.set()
-    await reader
-    await sweep.sweep_files(stage.deps)
-
-    left = await stage.file(file_id)
-    assert (left["status"], left["chunks"], left["usage_bytes"]) == ("cancelled", 0, 0)
-    assert await stage.chunks(file_id) == 0
-
-
-async def test_chunks_of_a_cancelled_batch_go_with_the_next_sweep(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader, file_id = await halt(stage, monkeypatch)
-    await stage.database.all(
-        text(
-            "UPDATE vector_store_files SET status = 'cancelled', finished_at = now(),"
-            " lease_owner = NULL, lease_expires_at = NULL, term = term + 1"
-        )
-    )
-    stage.go_on.set()
-    await reader
-    kept = await stage.chunks(file_id)
-
-    await sweep.sweep_files(stage.deps)
-
-    left = await stage.file(file_id)
-    assert (kept, left["chunks"], left["usage_bytes"], await stage.chunks(file_id)) == (2, 0, 0, 0)
-
-
-async def test_a_file_removed_halfway_leaves_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, file_id = await halt(stage, monkeypatch)
-
-    await files.delete(stage.database, stage.store, stage.project_id, file_id)
-    stage.go_on.set()
-    await reader
-
-    left = await stage.database.one(text("SELECT count(*) AS n FROM chunks"))
-    assert left == {"n": 0}
-
-
-async def test_what_is_read_is_not_read_again(stage: Stage) -> None:
-    """A worker died between the stages: the next one doesn't need the bytes."""
-    file_id = await stage.upload()
-    await stage.add(file_id)
-    stage.store.gate.set()
-    await ingest(stage.deps)
-    await stage.database.all(text("UPDATE vector_store_files SET status = 'in_progress', finished_at = NULL"))
-    await stage.store.delete(file_id)
-
-    await ingest(stage.worker())
-
-    assert ((await stage.file(file_id))["status"], await stage.chunks(file_id)) == ("completed", 1)
-
-
-async def texts(stage: Stage, file_id: str) -> list[str]:
-    reading_them = text("SELECT text FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = :id")
-    return [row["text"] for row in await stage.database.all(reading_them, {"id": file_id})]
-
-
-async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under another id; what goes with the one is not the other's."""
-    stage.store.gate.set()
-    first, second = await stage.upload("word " * 400), await stage.upload("word " * 400)
-    await stage.add(first, size=100)
-    await ingest(stage.deps)
-    embed = text("UPDATE chunks SET embedding = CAST(:vector AS halfvec)")
-    await stage.database.all(embed, {"vector": "[1,2]"})
-    await stage.database.all(text("UPDATE vector_store_files SET chunks_embedded = chunks"))
-    monkeypatch.setattr(stage.deps.readers, "reading", defect)
-    await stage.add(second, size=100)
-
-    await ingest(stage.deps)
-    copied = await stage.file(second)
-    await files.delete(stage.database, stage.store, stage.project_id, first)
-
-    assert (copied["status"], copied["chunks"], copied["chunks_embedded"]) == ("completed", 5, 5)
-    assert copied["usage_bytes"] == 2000
-    assert "".join(await texts(stage, second)) == "word " * 400
-    left = await stage.database.all(text("SELECT CAST(embedding AS text) AS embedding, ingestion FROM chunks"))
-    assert [(row["embedding"], row["ingestion"]) for row in left] == [("[1,2]", copied["ingestion"])] * 5
-
-
-@pytest.mark.parametrize("other", ["project", "size", "status"])
-async def test_what_is_not_copied(stage: Stage, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
-    """What another project has read, what was cut otherwise, what is not whole."""
-    stage.store.gate.set()
-    await stage.add(await stage.upload("word " * 400), size=100)
-    await ingest(stage.deps)
-    monkeypatch.setattr(stage.deps.readers, "reading", told("read anew"))
-    if other == "project":
-        await keys.create(stage.database, "theirs")
-        row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
-        assert row is not None
-        second = await stage.upload("word " * 400, project_id=row["id"])
-        await stores.create(stage.database, row["id"], {}, [new_file(second, {}, 100, 0)])
-    else:
-        second = await stage.upload("word " * 400)
-        if other == "status":
-            cancelled = "UPDATE vector_store_files SET status = 'cancelled'"
-            await stage.database.all(text(cancelled))
-        await stage.add(second, size=200 if other == "size" else 100)
-
-    await ingest(stage.deps)
-
-    assert await texts(stage, second) == ["read anew"]

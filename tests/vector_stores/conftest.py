@@ -1,0 +1,60 @@
+"""A stage for each test of the ingestion."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from infra.embedded.postgres import Postgres
+from shared import ids
+from shared.database import Database
+from shared.projects import keys
+from shared.queue import Doorbell
+from shared.redis import Outbox
+from shared.settings import Settings
+from shared.vector_stores import commands as stores
+from tests.system import create_database, redis_apart
+from tests.vector_stores.stage import LEASE, GatedStore, Stage
+from worker.deps import Deps
+from worker.ingest.children import Children
+from worker.ingest.slots import Slots
+from worker.models.client import ModelClient
+from worker.runs.live import Live
+
+
+@pytest.fixture(scope="module")
+def apart(redis_url: str) -> str:
+    """A Redis that no worker listens to."""
+    return redis_apart(redis_url)
+
+
+@pytest.fixture
+async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator[Stage]:
+    url = create_database(postgres.url, ids.new("key").lower())
+    settings = Settings(database_url=url, redis_url=apart, lease_duration=LEASE, model_base_url="http://127.0.0.1:1/v1")
+    store, outbox, model = GatedStore(tmp_path), Outbox(apart), ModelClient(settings)
+    async with Database(url, pool_size=5) as database:
+        await keys.create(database, "mine")
+        project = await database.one(text("SELECT id FROM projects"))
+        assert project is not None
+        made = await stores.create(database, project["id"], {}, [])
+        deps = Deps(
+            settings=settings,
+            owner="first",
+            database=database,
+            vital=database,
+            outbox=outbox,
+            doorbell=Doorbell(outbox),
+            model=model,
+            sandbox=None,
+            store=store,
+            live=Live(LEASE),
+            ingesting=Live(LEASE),
+            slots=Slots(),
+            readers=Children(),
+        )
+        yield Stage(deps, store, database, project["id"], made["id"])
+        await deps.readers.close()
+    await model.close()
+    await outbox.close()
