@@ -1,10 +1,9 @@
 """Reading in child processes, seen from the worker: jobs in, frames out.
 
-The issue that led here thought of prefork Celery workers. A process a file keeps more promises: the kernel limits the
+Celery's own answer to work like this is its prefork pool. A process a file keeps more promises: the kernel limits the
 memory and the time of a file and not of a worker; a file that crashes its reader costs itself and nothing else; what
 reads a stranger's bytes has no password in its environment or memory; and the loop that renews leases and tells
-progress never waits for a parser. The queue `ingest` stays: `--queues ingest` gives it workers, and machines, of its
-own.
+progress never waits for a parser. `--queues ingest` gives reading workers, and machines, of its own.
 """
 
 import asyncio
