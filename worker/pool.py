@@ -117,7 +117,8 @@ class TaskPool(BasePool):
     """The pool; see the module for what it promises.
 
     `worker_process_init` is sent with the pool as its sender once `loop` runs. Its receivers may add hooks, and start
-    what lives as long as the worker with `asyncio.run_coroutine_threadsafe(..., pool.loop)`.
+    what lives as long as the worker with `asyncio.run_coroutine_threadsafe(..., pool.loop)`; its result is to be kept,
+    for the loop refers to its tasks weakly.
     """
 
     CLEANUP_SECONDS = 5.0

@@ -135,6 +135,10 @@ def set_context(task_id: str, **_: Any) -> None:
     seen_in_prerun.set(task_id)
 
 
+KEPT: list[object] = []
+"""A loop refers weakly to its tasks: one that nobody else refers to may be collected while it waits."""
+
+
 @signals.worker_process_init.connect
 def use_hooks(sender: TaskPool, **_: Any) -> None:
     def fail_to_drain() -> None:
@@ -152,7 +156,7 @@ def use_hooks(sender: TaskPool, **_: Any) -> None:
 
     sender.drain_hooks += [fail_to_drain, lambda: tell_at_once("drain", "hook")]
     sender.close_hooks += [lambda: tell("close", "hook"), fail_to_close]
-    asyncio.run_coroutine_threadsafe(live_long(), sender.loop)
+    KEPT.append(asyncio.run_coroutine_threadsafe(live_long(), sender.loop))
 
 
 class HastyPool(TaskPool):
