@@ -62,6 +62,8 @@ async def test_a_syntax_error_points_at_its_place(session: SandboxSession) -> No
     heard = await run(session, "x = (1,\nfor")
 
     assert heard.failure.name == "SyntaxError"
+    assert "Traceback" not in heard.failure.traceback
+    assert "ast.py" not in heard.failure.traceback
     assert "line 1" in heard.failure.traceback
 
 

@@ -134,11 +134,13 @@ class Cells:
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback as users know it, less our own frames and all but the last of a library's."""
+    """The traceback as users know it, less our own frames and all but the last of a library's. Code that can't even be
+    parsed has none.
+    """
     try:
         told = traceback.TracebackException.from_exception(error, limit=-100)
         _trim(told)
-        return "".join(told.format())
+        return "".join(told.format() if told.stack else told.format_exception_only())
     except Exception:  # noqa: BLE001 - code may have made its errors so that they can't be told
         return f"{type(error).__name__}\n"
 
@@ -146,7 +148,7 @@ def _traceback(error: BaseException) -> str:
 def _trim(told: traceback.TracebackException) -> None:
     ours = [frame for frame in told.stack if not frame.filename.startswith(HERE)]
     users = [number for number, frame in enumerate(ours) if not _is_library(frame.filename)]
-    kept = [frame for number, frame in enumerate(ours) if number in users or number == len(ours) - 1]
+    kept = [frame for number, frame in enumerate(ours) if number in users or (users and number == len(ours) - 1)]
     told.stack = traceback.StackSummary.from_list(kept)
     for other in (told.__cause__, told.__context__):
         if other is not None:
