@@ -130,7 +130,10 @@ async def put(services: Services, caller: Caller, owner: Owner, owner_id: str, f
                 return await put_into(services, caller, former, file_ids)
         store = InlineVectorStore(file_ids=list(dict.fromkeys(file_ids)))
         days = THREAD_STORE_DAYS if owner == "threads" else None
-        made = await stores.create(services.executor, caller.project_id, {"days": days}, files_of_inline(store))
+        language = services.settings.search_language
+        made = await stores.create(
+            services.executor, caller.project_id, {"days": days}, files_of_inline(store), language
+        )
         if await stores.name_store(services.executor, caller.project_id, owner, owner_id, former, made["id"]):
             return services.doorbell.ring_for_files(made["id"], len(store.file_ids))
         await stores.delete(services.executor, caller.project_id, made["id"])  # somebody else was faster

@@ -12,6 +12,7 @@ from api.expiry import expire_for_ever
 from api.streams import Streams
 from shared.database import Database, Executor
 from shared.duties import must_not_end
+from shared.embeddings.spaces import Spaces, spaces_of
 from shared.files.storage import BlobStore
 from shared.files.stores import store_of
 from shared.queue import Doorbell
@@ -36,6 +37,7 @@ class Services:
     keys: KeyRing
     store: BlobStore
     catalog: Catalog
+    spaces: Spaces | None  # those of the embedding model, if there is one
 
 
 @asynccontextmanager
@@ -47,6 +49,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     store = store_of(settings)
+    spaces = spaces_of(settings)
     streams.start()
     doorbell = Doorbell(outbox)
     expiry = asyncio.create_task(expire_for_ever(database, outbox, doorbell))
@@ -63,12 +66,15 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             keys=KeyRing(database),
             store=store,
             catalog=catalog,
+            spaces=spaces,
         )
     finally:
         expiry.cancel()
         await asyncio.gather(expiry, return_exceptions=True)
         await streams.stop()
         await catalog.close()
+        if spaces is not None:
+            await spaces.model.close()
         await store.close()
         await outbox.close()
         await redis_client.aclose()

@@ -31,7 +31,8 @@ async def settle(
         made: list[str] = []
         for store in one.stores_to_make():
             columns = {"metadata": store.metadata or {}, "days": expires_after_days}
-            row = await stores.create(services.executor, caller.project_id, columns, files_of_inline(store))
+            language = services.settings.search_language
+            row = await stores.create(services.executor, caller.project_id, columns, files_of_inline(store), language)
             services.doorbell.ring_for_files(row["id"], len(store.file_ids))
             made.append(row["id"])
         one.refer_to(made)

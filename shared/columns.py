@@ -74,11 +74,6 @@ class HalfVector(UserDefinedType[str]):
         return "halfvec"
 
 
-def halfvec() -> Any:
-    """An embedding, or null."""
-    return Field(default=None, sa_column=Column(HalfVector()))
-
-
 def metadata() -> Any:
     """OpenAI's `metadata`; the attribute has another name because SQLModel uses this one itself."""
     return json("metadata", default="{}")

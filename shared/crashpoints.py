@@ -25,6 +25,7 @@ Point = Literal[
     "file.claimed",  # worker: committed, nothing read yet
     "file.partly_read",  # worker: some chunks committed, more are to come
     "file.read",  # worker: all chunks committed, the file is not completed
+    "file.partly_embedded",  # worker: some vectors committed, more may be to come
     "file.settled",  # worker: committed, nothing else to do
     "run.promoted",  # sweeper or worker: committed, not rung for
 ]

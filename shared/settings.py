@@ -15,7 +15,15 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.crashpoints import Point
@@ -130,6 +138,21 @@ class Settings(BaseSettings):
     model_attempts: int = Field(default=4, ge=1, le=100, description="tries to get a first word from the model")
     model_pause: Seconds = Field(default=timedelta(seconds=0.5), description="before the second try; doubles, to 8 s")
 
+    search_language: Annotated[str, StringConstraints(pattern="^[a-z_]+$")] = Field(
+        default="english", description="of files put into new stores: a text search configuration of Postgres"
+    )
+    embedding_base_url: Annotated[str | None, _url("http", "https")] = Field(
+        default=None,
+        description="an OpenAI-compatible endpoint for embeddings; without one, search goes by words alone",
+    )
+    embedding_api_key: SecretStr | None = Field(default=None, description="sent to that endpoint as a bearer token")
+    embedding_model: str | None = Field(default=None, description="what it calls its model")
+    embedding_dimensions: int | None = Field(
+        default=None, ge=1, le=16_000, description="asked for; without it, as many as the model has"
+    )
+    embedding_window: int = Field(default=800, ge=50, description="tokens of a text that make one vector, at most")
+    embedding_batch: int = Field(default=64, ge=1, le=2048, description="texts of one request")
+
     sandbox_url: Annotated[str | None, _url("http", "https")] = Field(
         default=None, description="the code interpreter's service; without one, runs that call it fail"
     )
@@ -159,6 +182,8 @@ class Settings(BaseSettings):
         for name in ("run_expires_after", "lease_duration", "drain_timeout", "ingest_timeout", "model_timeout"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
+        if (self.embedding_base_url is None) != (self.embedding_model is None):
+            raise ValueError(f"{PREFIX}EMBEDDING_BASE_URL and {PREFIX}EMBEDDING_MODEL: give both or neither")
         if (self.sandbox_url is None) != (self.sandbox_secret is None):
             raise ValueError(f"{PREFIX}SANDBOX_URL and {PREFIX}SANDBOX_SECRET: give both or neither")
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
@@ -179,6 +204,14 @@ class Settings(BaseSettings):
         if key is None or ours:
             return None
         return OPENAI_URL, key.get_secret_value()
+
+    @property
+    def embeddings(self) -> tuple[str, str, str] | None:
+        """Base URL, key and model of the configured endpoint for embeddings; None where none is configured."""
+        if self.embedding_base_url is None or self.embedding_model is None:
+            return None
+        key = self.embedding_api_key
+        return self.embedding_base_url, "none" if key is None else key.get_secret_value(), self.embedding_model
 
 
 class Given(BaseSettings):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.database import Database
+from shared.embeddings.spaces import Spaces
 from shared.files.storage import BlobStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -25,6 +26,7 @@ class Deps:
     outbox: Outbox
     doorbell: Doorbell
     model: ModelClient
+    spaces: Spaces | None  # those of the embedding model, if there is one
     store: BlobStore
     sandbox: SandboxClient | None
     live: Live

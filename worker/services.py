@@ -9,6 +9,7 @@ import structlog
 
 from shared.database import Database
 from shared.duties import must_not_end
+from shared.embeddings.spaces import spaces_of
 from shared.files.stores import store_of
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -16,6 +17,7 @@ from shared.settings import Settings
 from worker import sweep
 from worker.deps import Deps
 from worker.ingest.children import Children
+from worker.ingest.reembed import reembed_for_ever
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
@@ -57,6 +59,7 @@ class WorkerServices:
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
+            spaces=spaces_of(settings),
             store=store_of(settings),
             sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
@@ -64,7 +67,13 @@ class WorkerServices:
             slots=Slots(),
             readers=Children(),
         )
-        duties = (heartbeat.beat_for_ever, cancels.hear_for_ever, sweep.sweep_for_ever, sweep_store_for_ever)
+        duties = (
+            heartbeat.beat_for_ever,
+            cancels.hear_for_ever,
+            sweep.sweep_for_ever,
+            sweep_store_for_ever,
+            reembed_for_ever,
+        )
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         for task in self._tasks:
             task.add_done_callback(must_not_end)
@@ -90,6 +99,8 @@ class WorkerServices:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deps.readers.close()
         await self.deps.model.close()
+        if self.deps.spaces is not None:
+            await self.deps.spaces.model.close()
         if self.deps.sandbox is not None:
             await self.deps.sandbox.close()
         await self.deps.store.close()

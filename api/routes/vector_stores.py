@@ -20,7 +20,8 @@ async def create_store(caller: TheCaller, services: TheServices, body: CreateVec
     """Create a vector store, with files or without; the body may be absent."""
     body = body or CreateVectorStore()
     await files.require(services.executor, caller.project_id, body.file_ids or [])
-    row = await stores.create(services.executor, caller.project_id, body.columns(), body.new_files())
+    language = services.settings.search_language
+    row = await stores.create(services.executor, caller.project_id, body.columns(), body.new_files(), language)
     services.doorbell.ring_for_files(row["id"], len(body.file_ids or []))
     return reply(store_object(row))
 
@@ -59,5 +60,6 @@ async def search_store(
 ) -> Response:
     """Search in a vector store."""
     queries = body.queries()
-    rows = await search(services.executor, caller.project_id, [vector_store_id], queries, **body.options())
+    where = services.executor, services.spaces, caller.project_id
+    rows = await search(*where, [vector_store_id], queries, **body.options())
     return reply(results_page(queries, rows))

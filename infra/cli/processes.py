@@ -107,6 +107,36 @@ def local_model(port: Annotated[int, typer.Option(help="The port to listen on, o
     asyncio.run(run())
 
 
+def embedder(
+    *,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8200,
+) -> None:
+    """Serve an embedding model (all-MiniLM-L6-v2) at /v1/embeddings, without a network.
+
+    ASSISTANTD_EMBEDDING_API_KEY is the key that it asks for.
+    """
+    from functools import partial
+
+    from infra.stack.configuration import settings_for
+    from shared.logs import configure_logging
+    from shared.readiness import notify_ready
+    from shared.settings import SettingsError
+    from worker.embedder.facts import is_installed
+
+    settings = settings_for(None, without_database=True, without_redis=True)
+    configure_logging(settings)
+    if settings.embedding_api_key is None:
+        raise SettingsError("ASSISTANTD_EMBEDDING_API_KEY is not set (the key that clients of the embedder must send)")
+    if not is_installed():
+        raise SettingsError("the embedding model is not installed here (uv sync --group embedder)")
+    from worker.embedder.model import Model
+    from worker.embedder.serve import run
+
+    loaded(wait=False)
+    run(Model(), settings.embedding_api_key.get_secret_value(), host, port, partial(notify_ready, settings))
+
+
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest schema. Needs Postgres; harmless when there is nothing to do."""
     from infra.stack.configuration import settings_for

@@ -23,6 +23,7 @@ from infra.stack.directory import DataDirectory
 from infra.stack.program import Program, Task
 from infra.stack.sandbox import Sandbox, plan
 from shared.settings import AWS, SANDBOX_PREFIX, Settings, load
+from worker.embedder import facts as embedder
 
 FLOWER_PORT = 5555  # Flower's own default; another one is chosen where it is taken
 FLOWER_USER = "assistantd"
@@ -52,6 +53,7 @@ class Stack:
     servers: Sequence[Server]
     prepare: Task
     models: Sequence[Part]
+    embedders: Sequence[Part]
     sandbox: Sandbox
     workers: Sequence[Part]
     api: Part
@@ -69,7 +71,8 @@ class Stack:
     @property
     def stages(self) -> Sequence[Sequence[Part]]:
         """Stopped from the last to the first: requests end before runs, runs before the servers that they need."""
-        return [self.servers, [self.prepare], self.models, self.sandboxes, self.workers, [self.api], self.flowers]
+        models = [*self.models, *self.embedders]
+        return [self.servers, [self.prepare], models, self.sandboxes, self.workers, [self.api], self.flowers]
 
     @property
     def sandboxes(self) -> Sequence[Part]:
@@ -95,6 +98,10 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     is_toy = settings.upstream is None
     if is_toy:
         settings = _with_toy(settings, model_port)
+    embedder_port = process.free_port()
+    has_embedder = settings.embeddings is None and embedder.is_installed()
+    if has_embedder:
+        settings = _with_embedder(settings, embedder_port)
     sandbox = plan(directory, is_elsewhere=settings.sandbox_url is not None)
     if sandbox.url is not None and sandbox.secret is not None:
         settings = _with_sandbox(settings, sandbox.url, sandbox.secret)
@@ -123,6 +130,18 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
             )
         ]
         if is_toy
+        else [],
+        embedders=[
+            make(
+                Program,
+                "embedder",
+                "embedder",
+                "--port",
+                str(embedder_port),
+                environment=without(ours, DATABASE, REDIS, MODEL, AWS),
+            )
+        ]
+        if has_embedder
         else [],
         sandbox=sandbox,
         workers=[
@@ -178,6 +197,17 @@ def _with_toy(settings: Settings, port: int) -> Settings:
         "model_api_key": SecretStr(secrets.token_urlsafe(24)),
         "model_aliases": {"*": toy.NAME},
         "context_tokens": toy.CONTEXT_TOKENS,
+    }
+    return settings.model_copy(update=model)
+
+
+def _with_embedder(settings: Settings, port: int) -> Settings:
+    """Vectors are made on this machine."""
+    model = {
+        "embedding_base_url": f"http://{LOOPBACK}:{port}/v1",
+        "embedding_api_key": SecretStr(secrets.token_urlsafe(24)),
+        "embedding_model": embedder.NAME,
+        "embedding_window": embedder.WINDOW,
     }
     return settings.model_copy(update=model)
 

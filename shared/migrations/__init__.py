@@ -8,13 +8,14 @@ from alembic.config import Config
 from shared.assistants.rows import Assistant
 from shared.code_sessions.rows import CodeSession
 from shared.database import driver_url
+from shared.embeddings.rows import EmbeddingSpace
 from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import ApiKey, Project
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
-from shared.vector_stores.rows import Chunk, FileBatch, RemovedFile, StoreFile, VectorStore
+from shared.vector_stores.rows import Chunk, FileBatch, Passage, RemovedFile, StoreFile, VectorStore
 
 TABLES = (
     Project,
@@ -29,11 +30,13 @@ TABLES = (
     Upload,
     UploadPart,
     IdempotencyKey,
+    EmbeddingSpace,
     VectorStore,
     FileBatch,
     StoreFile,
     RemovedFile,
     Chunk,
+    Passage,
     CodeSession,
 )
 """Every table there is, parents first."""

@@ -26,9 +26,11 @@ TRIES = 5  # of a statement that something else got in the way of; each further 
 
 
 async def create(
-    db: Executor, project_id: str, columns: Mapping[str, Any], new_files: Sequence[Mapping[str, Any]]
+    db: Executor, project_id: str, columns: Mapping[str, Any], new_files: Sequence[Mapping[str, Any]], language: str
 ) -> Row:
-    """Insert a store with its first files, which wait to be read; `columns` are those of `wire.vector_stores`."""
+    """Insert a store with its first files, which wait to be read; `columns` are those of `wire.vector_stores`. Words in
+    it are compared as those of `language`.
+    """
     params = {
         "description": None,
         "days": None,
@@ -39,6 +41,7 @@ async def create(
         "metadata": to_json(columns.get("metadata") or {}),
         "files": to_json(new_files),
         "batch_id": None,
+        "language": language,
     }
     row = (await persistently(db, statements.CREATE, params))[0]
     return await counts.of_store(db, row)

@@ -10,23 +10,26 @@ from sqlalchemy import text
 BEGIN = text("""
 WITH begun AS (
   UPDATE vector_store_files SET stage = 'reading', format = NULL, reader = NULL, pages = NULL, pages_read = 0,
-    chunks = 0, chunks_embedded = 0, usage_bytes = 0
+    chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage <> 'read' RETURNING ingestion),
   forgotten AS (DELETE FROM chunks USING begun WHERE chunks.ingestion = begun.ingestion)
 SELECT ingestion FROM begun""")
 
-# The same bytes, cut in the same way, by the same code, read as what their name lets them be: theirs are our chunks,
-# embeddings included. Whatever happens to the former file meanwhile, it is copied whole or not at all.
+# The same bytes, cut in the same way, by the same code, read as what their name lets them be, in the same language:
+# theirs are our chunks, passages included. Whatever happens to the former file meanwhile, it is copied whole or not at
+# all.
 COPY = text("""
 WITH held AS (
   SELECT file.ingestion, file.project_id, file.vector_store_id, file.max_chunk_size_tokens, file.chunk_overlap_tokens,
-    files.sha256, lower(substring(files.filename from '[.][^.]*$')) AS suffix
-  FROM vector_store_files AS file JOIN files ON files.id = file.id
+    files.sha256, lower(substring(files.filename from '[.][^.]*$')) AS suffix, store.language
+  FROM vector_store_files AS file JOIN files ON files.id = file.id JOIN vector_stores AS store
+    ON store.id = file.vector_store_id
   WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'),
   former AS (
   SELECT former.* FROM held JOIN files ON files.project_id = held.project_id AND files.sha256 = held.sha256
     AND lower(substring(files.filename from '[.][^.]*$')) IS NOT DISTINCT FROM held.suffix
   JOIN vector_store_files AS former ON former.id = files.id AND former.project_id = held.project_id
+  JOIN vector_stores AS store ON store.id = former.vector_store_id AND store.language = held.language
   WHERE former.status = 'completed' AND former.reader = :reader AND former.chunks > 0
     AND former.max_chunk_size_tokens = held.max_chunk_size_tokens
     AND former.chunk_overlap_tokens = held.chunk_overlap_tokens
@@ -34,16 +37,24 @@ WITH held AS (
   marked AS (
   UPDATE vector_store_files AS file SET stage = 'read', format = former.format, reader = former.reader,
     pages = former.pages, pages_read = former.pages_read, chunks = former.chunks,
-    chunks_embedded = former.chunks_embedded, usage_bytes = former.usage_bytes
+    chunks_embedded = former.chunks_embedded, space = former.space, usage_bytes = former.usage_bytes
   FROM former WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'
   RETURNING file.ingestion),
   kept AS (
   INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
-    pages, embedding)
+    pages, search)
   SELECT held.ingestion, theirs.position, held.project_id, held.vector_store_id, theirs.text, theirs.tokens,
-    theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.pages, theirs.embedding
+    theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.pages,
+    ts_delete(theirs.search, theirs.vector_store_id) || array_to_tsvector(ARRAY[held.vector_store_id])
   FROM held, marked, former JOIN chunks AS theirs ON theirs.ingestion = former.ingestion
-  ON CONFLICT (ingestion, position) DO NOTHING)
+  ON CONFLICT (ingestion, position) DO NOTHING),
+  passed_on AS (
+  INSERT INTO passages (ingestion, chunk, space, number, last_chunk, project_id, vector_store_id, embedding)
+  SELECT held.ingestion, theirs.chunk, theirs.space, theirs.number, theirs.last_chunk, held.project_id,
+    held.vector_store_id, subvector(theirs.embedding, 1, space.dimensions) || store_code(held.vector_store_id)
+  FROM held, marked, former JOIN passages AS theirs ON theirs.ingestion = former.ingestion
+    AND theirs.space = former.space JOIN embedding_spaces AS space ON space.id = former.space
+  ON CONFLICT (ingestion, chunk, space, number) DO NOTHING)
 SELECT held.ingestion, EXISTS (SELECT FROM marked) AS copied FROM held""")
 
 # `new_chunks` is a JSON array of objects; `chunks`, `usage_bytes` and `pages_read` are the totals with these.
@@ -55,12 +66,13 @@ WITH held AS (
   RETURNING ingestion, project_id, vector_store_id),
   kept AS (
   INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
-    pages)
+    pages, search)
   SELECT held.ingestion, new.position, held.project_id, held.vector_store_id, new.text, new.tokens, new.begins,
-    new.ends, new.page, new.headings, new.pages
-  FROM held, json_to_recordset(CAST(:new_chunks AS json)) AS new(
-    position int, text text, tokens int, begins int, ends int, page int, headings text[],
-    pages jsonb)
+    new.ends, new.page, new.headings, new.pages,
+    to_tsvector(CAST(store.language AS regconfig), new.text) || array_to_tsvector(ARRAY[store.id])
+  FROM held JOIN vector_stores AS store ON store.id = held.vector_store_id
+    CROSS JOIN json_to_recordset(CAST(:new_chunks AS json)) AS new(
+      position int, text text, tokens int, begins int, ends int, page int, headings text[], pages jsonb)
   ON CONFLICT (ingestion, position) DO NOTHING)
 SELECT ingestion FROM held""")
 
@@ -77,5 +89,5 @@ WITH due AS (
   SELECT ingestion FROM vector_store_files WHERE status IN ('failed', 'cancelled') AND chunks > 0
   LIMIT :at_most FOR UPDATE SKIP LOCKED),
   forgotten AS (DELETE FROM chunks WHERE ingestion IN (SELECT ingestion FROM due))
-UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, usage_bytes = 0
+UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
 FROM due WHERE vector_store_files.ingestion = due.ingestion RETURNING id""")

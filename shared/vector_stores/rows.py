@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, ForeignKey, Index, Integer, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from shared import columns
-from shared.columns import Instant, Json, JsonList
+from shared.columns import HalfVector, Instant, Json, JsonList
 from shared.vector_stores.status import HELD, LEFT_OVER, WAITS_FOR_WORKER, FileStatus, Stage
 
 STATUSES = ", ".join(f"'{status}'" for status in FileStatus)
@@ -36,7 +36,8 @@ def _bytes() -> Any:
 
 class VectorStore(SQLModel, table=True):
     """A collection of files to search in. `expires_at` follows from `last_active_at` and `expires_after_days`; an
-    expired store (`expired_at`) has lost its chunks, keeps the names of its files, and never comes back.
+    expired store (`expired_at`) has lost its chunks, keeps the names of its files, and never comes back. `language` is
+    the text search configuration by which words of its files and of questions are compared.
     """
 
     __tablename__ = "vector_stores"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -50,6 +51,7 @@ class VectorStore(SQLModel, table=True):
     expires_at: Instant | None = columns.instant()
     expired_at: Instant | None = columns.instant()
     meta: Json = columns.metadata()
+    language: str = columns.required_text("english")
 
     __table_args__ = (
         Index("vector_stores_listed", "project_id", "created_at", "id"),
@@ -79,7 +81,8 @@ class StoreFile(SQLModel, table=True):
     `ingestion` names the work of reading it, and is another one each time that the file is put into the store. `term`
     counts the hands that this work has passed through, `attempts` the workers that died over it. `chunks` and what
     follows it tell how much there is already; `format` is what the file was read as, `reader` the version of the code
-    that read it.
+    that read it, `space` the one that its vectors are in. While another worker makes them anew in another space it has
+    the file until `embedding_until`.
     """
 
     __tablename__ = "vector_store_files"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -114,6 +117,8 @@ class StoreFile(SQLModel, table=True):
     pages_read: int = _counter()
     chunks: int = _counter()
     chunks_embedded: int = _counter()
+    space: int | None = Field(default=None, sa_column=Column(Integer, ForeignKey("embedding_spaces.id")))
+    embedding_until: Instant | None = columns.instant()
 
     __table_args__ = (
         Index("vector_store_files_listed", "vector_store_id", "created_at", "id"),
@@ -124,6 +129,7 @@ class StoreFile(SQLModel, table=True):
         Index("vector_store_files_held", "project_id", postgresql_where=text(HELD)),
         Index("vector_store_files_leased", "lease_expires_at", postgresql_where=text(HELD)),
         Index("vector_store_files_left_over", "ingestion", postgresql_where=text(LEFT_OVER)),
+        Index("vector_store_files_by_space", "space", "ingestion", postgresql_where=text("status = 'completed'")),
         CheckConstraint(f"stage IN ({STAGES})", name="vector_store_files_stage"),
         CheckConstraint(f"status IN ({STATUSES})", name="vector_store_files_status"),
         CheckConstraint("(finished_at IS NULL) = (status = 'in_progress')", name="vector_store_files_finished"),
@@ -155,7 +161,7 @@ class Chunk(SQLModel, table=True):
     """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `page` is the
     one on which it begins, from 1, in files that have pages; `pages` are those that begin within it: at which of its
     characters, and which number. `headings` are those above its beginning, outermost first. `search` is what full-text
-    search looks at; `embedding` stays null until there is a model to make it.
+    search looks at: the text's words, and the store's id among them, so that the index tells stores apart.
     """
 
     __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -172,12 +178,32 @@ class Chunk(SQLModel, table=True):
     page: int | None = _optional_number()
     headings: list[str] = _texts()
     pages: JsonList = columns.json(default="[]")
-    search: Any = Field(
-        sa_column=Column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True), nullable=False)
-    )
-    embedding: Any = columns.halfvec()
+    search: Any = Field(sa_column=Column(TSVECTOR, nullable=False))
 
     __table_args__ = (
         Index("chunks_of_store", "vector_store_id"),
         Index("chunks_search", "search", postgresql_using="gin"),
+    )
+
+
+class Passage(SQLModel, table=True):
+    """A vector, and the piece of a chunk that it stands for: as much text as the model is told at a time. `number`
+    counts those of a chunk. Where the next chunks begin with the same text they have it in common, up to `last_chunk`.
+    `embedding` is the model's vector, of length 1, with the 32 numbers of `store_code` behind it, which are as long.
+
+    Each space has an index of its own (`shared/embeddings/spaces.py`), that is made when the space begins.
+    """
+
+    __tablename__ = "passages"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    ingestion: str = Field(sa_column=Column(Text, primary_key=True))
+    chunk: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    space: int = Field(sa_column=Column(Integer, ForeignKey("embedding_spaces.id"), primary_key=True))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    last_chunk: int = _number()
+    project_id: str = columns.project()
+    vector_store_id: str = columns.required_text()
+    embedding: Any = Field(sa_column=Column(HalfVector(), nullable=False))
+
+    __table_args__ = (
+        ForeignKeyConstraint(["ingestion", "chunk"], ["chunks.ingestion", "chunks.position"], ondelete="CASCADE"),
     )

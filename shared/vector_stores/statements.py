@@ -28,9 +28,9 @@ JOIN files ON files.id = new.id AND files.project_id = store.project_id"""
 
 CREATE = text(f"""
 WITH store AS (
-  INSERT INTO vector_stores (id, project_id, name, description, expires_after_days, expires_at, metadata)
+  INSERT INTO vector_stores (id, project_id, name, description, expires_after_days, expires_at, metadata, language)
   VALUES (:id, :project_id, coalesce(:name, ''), :description, CAST(:days AS int),
-    now() + make_interval(days => CAST(:days AS int)), CAST(:metadata AS jsonb)) RETURNING *),
+    now() + make_interval(days => CAST(:days AS int)), CAST(:metadata AS jsonb), :language) RETURNING *),
   added AS ({_INSERT_FILES})
 SELECT * FROM store""")
 
@@ -54,7 +54,7 @@ ON CONFLICT (vector_store_id, id) DO UPDATE SET ingestion = excluded.ingestion, 
   chunk_overlap_tokens = excluded.chunk_overlap_tokens, created_at = now(), status = 'in_progress', reason = 'added',
   term = 0, attempts = 0, lease_owner = NULL, lease_expires_at = NULL, finished_at = NULL, last_error = NULL,
   usage_bytes = 0, stage = 'waiting', format = NULL, reader = NULL, pages = NULL, pages_read = 0, chunks = 0,
-  chunks_embedded = 0
+  chunks_embedded = 0, space = NULL, embedding_until = NULL
 RETURNING *""")
 
 
@@ -81,33 +81,6 @@ FROM vector_store_files WHERE {owner} = ANY(:ids) AND project_id = :project_id G
 }
 
 CONTENT = text("SELECT text FROM chunks WHERE ingestion = :ingestion AND project_id = :project_id ORDER BY position")
-
-# Any of the words will do, and how many of them there are decides about the rank. The words' text is put together into
-# a query by hand because every function that reads questions joins them with AND. A store counts as active for a search
-# to the minute: each search would otherwise wait for the one before it, for the store's row.
-SEARCH = text(f"""
-WITH active AS (
-  UPDATE vector_stores SET {ACTIVE_NOW} WHERE id = ANY(:store_ids) AND project_id = :project_id
-  AND expired_at IS NULL AND last_active_at < now() - interval '1 minute'),
-asked AS (
-  SELECT CAST(string_agg(quoted, ' | ') AS tsquery) AS query
-  FROM unnest(CAST(:queries AS text[])) WITH ORDINALITY AS question(words, number),
-    unnest(tsvector_to_array(to_tsvector('english', words))) AS word,
-    concat('''', replace(replace(word, E'\\\\', E'\\\\\\\\'), '''', ''''''), '''') AS quoted
-  GROUP BY number),
-hits AS (
-  SELECT chunks.ingestion, chunks.position, max(ts_rank('{{1, 1, 1, 1}}', chunks.search, asked.query)) AS score
-  FROM asked JOIN chunks ON chunks.search @@ asked.query
-  JOIN vector_store_files AS file ON file.ingestion = chunks.ingestion
-  WHERE chunks.vector_store_id = ANY(:store_ids) AND chunks.project_id = :project_id AND file.status = 'completed'
-  AND (CAST(:filter AS jsonpath) IS NULL OR file.attributes @@ CAST(:filter AS jsonpath))
-  GROUP BY chunks.ingestion, chunks.position)
-SELECT file.id AS file_id, files.filename, file.attributes, chunks.text, hits.score,
-  concat(hits.ingestion, '-', hits.position) AS chunk_id, chunks.page,
-  chunks.pages
-FROM hits JOIN chunks USING (ingestion, position)
-JOIN vector_store_files AS file ON file.ingestion = hits.ingestion JOIN files ON files.id = file.id
-WHERE hits.score >= :threshold ORDER BY hits.score DESC, file.id, hits.position LIMIT :limit""")
 
 # Where the file_search of a run looks: in the stores of its assistant and of its thread, as they are now. `number` is
 # that of the thread's steps that call tools, the one in progress included.
@@ -298,7 +271,7 @@ WITH expired AS (
   RETURNING id),
   stopped AS ({_update(shape, of_them)}),
   emptied AS (
-  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0
+  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, space = NULL
   WHERE status = 'completed' AND {of_them}),
   forgotten AS (DELETE FROM chunks WHERE {of_them})
 SELECT id FROM expired""")

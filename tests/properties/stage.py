@@ -237,6 +237,7 @@ class Stage:
             keys=KeyRing(database),
             store=no_store,
             catalog=Catalog(settings),
+            spaces=None,
         )
         self.run(self._forget())
 
@@ -264,6 +265,7 @@ class Stage:
             outbox=self.redis,
             doorbell=self.services.doorbell,
             model=StagedModel(),
+            spaces=None,
             store=self.services.store,
             sandbox=None,
             live=Live(LEASE, probation=timedelta(days=1)),

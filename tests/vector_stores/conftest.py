@@ -38,7 +38,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
         await keys.create(database, "mine")
         project = await database.one(text("SELECT id FROM projects"))
         assert project is not None
-        made = await stores.create(database, project["id"], {}, [])
+        made = await stores.create(database, project["id"], {}, [], "english")
         deps = Deps(
             settings=settings,
             owner="first",
@@ -47,6 +47,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=model,
+            spaces=None,
             sandbox=None,
             store=store,
             live=Live(LEASE),

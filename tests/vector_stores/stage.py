@@ -71,8 +71,11 @@ class Stage:
         )
         return row["id"]
 
-    async def add(self, file_id: str, size: int = 800) -> Row:
-        return await store_files.add(self.database, self.project_id, self.store_id, new_file(file_id, {}, size, 0))
+    async def add(self, file_id: str, size: int = 800, overlap: int = 0) -> Row:
+        return await self.add_to(self.store_id, file_id, size, overlap)
+
+    async def add_to(self, store_id: str, file_id: str, size: int = 800, overlap: int = 0) -> Row:
+        return await store_files.add(self.database, self.project_id, store_id, new_file(file_id, {}, size, overlap))
 
     async def file(self, file_id: str) -> Row:
         return await store_files.get(self.database, self.project_id, self.store_id, file_id)

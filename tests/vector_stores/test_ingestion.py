@@ -184,7 +184,7 @@ async def test_turns_go_round_the_projects(stage: Stage) -> None:
     row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
     assert row is not None
     theirs = await stage.upload(project_id=row["id"])
-    await stores.create(stage.database, row["id"], {}, [new_file(theirs, {}, 800, 0)])
+    await stores.create(stage.database, row["id"], {}, [new_file(theirs, {}, 800, 0)], "english")
 
     readers = [asyncio.create_task(ingest(stage.deps)) for _ in range(2)]
     reading = {await stage.store.reading.get() for _ in readers}

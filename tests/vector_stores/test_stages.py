@@ -100,9 +100,6 @@ async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.Mo
     first, second = await stage.upload("word " * 400), await stage.upload("word " * 400)
     await stage.add(first, size=100)
     await ingest(stage.deps)
-    embed = text("UPDATE chunks SET embedding = CAST(:vector AS halfvec)")
-    await stage.database.all(embed, {"vector": "[1,2]"})
-    await stage.database.all(text("UPDATE vector_store_files SET chunks_embedded = chunks"))
     monkeypatch.setattr(stage.deps.readers, "reading", defect)
     await stage.add(second, size=100)
 
@@ -110,11 +107,11 @@ async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.Mo
     copied = await stage.file(second)
     await files.delete(stage.database, stage.store, stage.project_id, first)
 
-    assert (copied["status"], copied["chunks"], copied["chunks_embedded"]) == ("completed", 5, 5)
+    assert (copied["status"], copied["chunks"]) == ("completed", 5)
     assert copied["usage_bytes"] == 2000
     assert "".join(await texts(stage, second)) == "word " * 400
-    left = await stage.database.all(text("SELECT CAST(embedding AS text) AS embedding, ingestion FROM chunks"))
-    assert [(row["embedding"], row["ingestion"]) for row in left] == [("[1,2]", copied["ingestion"])] * 5
+    left = await stage.database.all(text("SELECT ingestion FROM chunks"))
+    assert [row["ingestion"] for row in left] == [copied["ingestion"]] * 5
 
 
 @pytest.mark.parametrize("other", ["project", "size", "status"])
@@ -129,7 +126,7 @@ async def test_what_is_not_copied(stage: Stage, monkeypatch: pytest.MonkeyPatch,
         row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
         assert row is not None
         second = await stage.upload("word " * 400, project_id=row["id"])
-        await stores.create(stage.database, row["id"], {}, [new_file(second, {}, 100, 0)])
+        await stores.create(stage.database, row["id"], {}, [new_file(second, {}, 100, 0)], "english")
     else:
         second = await stage.upload("word " * 400)
         if other == "status":

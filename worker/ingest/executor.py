@@ -21,6 +21,7 @@ from shared.vector_stores.status import Stage
 from shared.vector_stores.transitions import Transition
 from worker.deps import Deps
 from worker.ingest.document import Unreadable
+from worker.ingest.embed import embed
 from worker.ingest.read import read
 from worker.ingest.write import PassedOn, write
 from worker.runs.live import Held, Stop
@@ -73,6 +74,7 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
     try:
         if claimed["stage"] != Stage.READ:
             await read(deps, claimed, held)
+        await embed(deps, claimed, held)
     except Unreadable as error:
         if error.error is not None:
             log.warning("file.stumbled", file_id=claimed["id"], error=error.error)

@@ -92,6 +92,7 @@ async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int) -
     unread = await _wait_for_files(deps, run, scope)
     rows = await search(
         deps.database,
+        deps.spaces,
         run["project_id"],
         scope.store_ids,
         queries,

@@ -1,0 +1,130 @@
+"""The second stage: vectors of what was read, batch by batch; and vectors made anew where the model is another one."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from shared.crashpoints import crossing
+from shared.database import Database, Row, to_json
+from shared.embeddings.client import Embeddings, EmbeddingsRefused, EmbeddingsUnavailable, Vector
+from shared.embeddings.spaces import Spaces
+from shared.vector_stores import embedding
+from worker.deps import Deps
+from worker.ingest.document import Unreadable
+from worker.ingest.windows import Window, Windows
+from worker.ingest.write import write
+from worker.runs.live import Held
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = timedelta(minutes=10)  # with a model that is away
+PAUSE = timedelta(seconds=1)  # before the second try; doubles ...
+LONGEST_PAUSE = timedelta(seconds=15)  # ... up to this
+PROBE = "How many dimensions has a vector?"
+CHUNKS = 32  # that are taken from the database at once
+BATCH = 32  # windows that are embedded and kept together, more or less: a chunk's stay together
+
+
+@dataclass(slots=True)
+class Batch:
+    """Windows of some chunks; `embedded` chunks of the file have vectors once these are kept."""
+
+    embedded: int
+    windows: list[Window] = field(default_factory=list[Window])
+
+
+async def embed(deps: Deps, claimed: Row, held: Held) -> None:
+    """Keep vectors of all chunks. Raises Unreadable, PassedOn.
+
+    A crash leaves some of them; the next worker goes on after these. Without a model there is nothing to do.
+    """
+    if deps.spaces is None:
+        return
+    model, keys = deps.spaces.model, {"ingestion": claimed["ingestion"], "term": claimed["term"]}
+    try:
+        space = await space_of(deps.database, deps.spaces)
+        begun = await write(deps.database, held, embedding.BEGIN, {**keys, "space": space})
+        async for batch in batches(deps.database, claimed["ingestion"], begun["chunks_embedded"], model.window):
+            vectors = await patiently(model, [window.text for window in batch.windows])
+            kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors)}
+            await write(deps.database, held, embedding.KEEP, {**keys, **kept})
+            crossing("file.partly_embedded")
+    except EmbeddingsUnavailable:
+        raise Unreadable("server_error", "The server's embedding model did not work for 10 minutes.") from None
+    except EmbeddingsRefused as error:
+        raise Unreadable("server_error", str(error)) from None
+
+
+async def space_of(db: Database, spaces: Spaces) -> int:
+    """The number of the space that new vectors are in. Raises EmbeddingsUnavailable, EmbeddingsRefused."""
+    if spaces.dimensions is None:
+        (vector,) = await patiently(spaces.model, [PROBE])
+        return await spaces.begin(db, len(vector))
+    return await spaces.begin(db, spaces.dimensions)
+
+
+async def patiently(model: Embeddings, texts: Sequence[str]) -> list[Vector]:
+    """The texts' vectors, however long the model is away, up to PATIENCE.
+
+    Raises EmbeddingsUnavailable after that, EmbeddingsRefused.
+    """
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + PATIENCE.total_seconds(), PAUSE
+    while True:
+        try:
+            return await model.embed(texts)
+        except EmbeddingsUnavailable as error:
+            if loop.time() > until:
+                raise
+            log.warning("embeddings.unavailable", error=str(error), pause_s=pause.total_seconds())
+            await asyncio.sleep(pause.total_seconds())
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def batches(db: Database, ingestion: str, first: int, size: int) -> AsyncGenerator[Batch]:
+    """The windows of a file's chunks, those of its `first` ones excepted, in windows of up to `size` tokens."""
+    windows, batch = Windows(size), Batch(first)
+    async for chunk in _chunks(db, ingestion, first):
+        if chunk["position"] <= first:
+            windows.skip(chunk)
+            continue
+        for ready in await asyncio.to_thread(windows.take, chunk):
+            batch.windows += ready
+            batch.embedded += 1
+            if len(batch.windows) >= BATCH:
+                yield batch
+                batch = Batch(batch.embedded)
+    for ready in windows.end():
+        batch.windows += ready
+        batch.embedded += 1
+    if batch.windows:
+        yield batch
+
+
+def passages(batch: Batch, vectors: Sequence[Vector]) -> str:
+    """Rows of their table, in JSON."""
+    rows: list[dict[str, Any]] = [
+        {
+            "chunk": window.chunk,
+            "number": window.number,
+            "last_chunk": window.last_chunk,
+            "embedding": vector,
+        }
+        for window, vector in zip(batch.windows, vectors, strict=True)
+    ]
+    return to_json(rows)
+
+
+async def _chunks(db: Database, ingestion: str, first: int) -> AsyncGenerator[Row]:
+    """A file's chunks from the one at `first` on; never more than some in memory."""
+    while True:
+        rows = await db.all(embedding.CHUNKS, {"ingestion": ingestion, "first": first, "at_most": CHUNKS})
+        for row in rows:
+            yield row
+        if len(rows) < CHUNKS:
+            return
+        first = rows[-1]["position"] + 1

@@ -1,0 +1,71 @@
+"""Vectors made anew, one file after the other, where the embedding model is another one than it was.
+
+Meanwhile the file is found by its words. A crash leaves vectors that are not looked for, or that are found already;
+whoever comes next makes them all again, and keeps each once.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.database import Row
+from shared.embeddings.client import EmbeddingsRefused, EmbeddingsUnavailable
+from shared.embeddings.spaces import Spaces
+from shared.vector_stores import embedding
+from worker.deps import Deps
+from worker.ingest.embed import batches, passages, space_of
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 10.0  # whether there are such files
+LEASE = timedelta(minutes=10)  # of a batch
+REFUSED = timedelta(days=1)  # until a file is tried again that the model refuses
+
+
+async def reembed_for_ever(deps: Deps) -> None:
+    """Make stale vectors anew, beside what else this process reads, until cancelled."""
+    spaces = deps.spaces
+    while spaces is not None:
+        try:
+            while await reembed_one(deps, spaces):
+                pass
+        except (EmbeddingsUnavailable, SQLAlchemyError, OSError) as error:
+            log.warning("reembed.failed", error=type(error).__name__)
+        await asyncio.sleep(LOOK_S)
+
+
+async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
+    """Make one file's vectors anew; False if there is none to be made, or no slot is free.
+
+    Raises EmbeddingsUnavailable.
+    """
+    if not deps.slots.take():
+        return False
+    try:
+        space = await space_of(deps.database, spaces)
+        claimed = await deps.database.one(embedding.CLAIM_STALE, {"space": space, "lease": LEASE})
+        if claimed is None:
+            return False
+        try:
+            await _reembed(deps, spaces, claimed, space)
+        except EmbeddingsRefused as error:
+            log.warning("file.not_reembedded", file_id=claimed["id"], error=str(error))
+            put_off = {"ingestion": claimed["ingestion"], "space": space, "lease": REFUSED, "passages": "[]"}
+            await deps.database.all(embedding.KEEP_ANEW, put_off)
+        return True
+    finally:
+        deps.slots.give_back()
+
+
+async def _reembed(deps: Deps, spaces: Spaces, claimed: Row, space: int) -> None:
+    """Raises EmbeddingsRefused, EmbeddingsUnavailable."""
+    keys = {"ingestion": claimed["ingestion"], "space": space}
+    async for batch in batches(deps.database, claimed["ingestion"], 0, spaces.model.window):
+        vectors = await spaces.model.embed([window.text for window in batch.windows])
+        kept = {"lease": LEASE, "passages": passages(batch, vectors)}
+        if await deps.database.one(embedding.KEEP_ANEW, {**keys, **kept}) is None:
+            return  # it is gone, or somebody else was faster
+    await deps.database.all(embedding.SWITCH, keys)
+    log.info("file.reembedded", file_id=claimed["id"], vector_store_id=claimed["vector_store_id"])
