@@ -105,11 +105,11 @@ class System:
         """Start an API process; `base_url` is its address."""
         port = free_port()
         self.base_url = f"http://127.0.0.1:{port}/v1"
-        return self._spawn("api", "--port", str(port), **settings)
+        return self.spawn("api", "--port", str(port), **settings)
 
     def spawn_worker(self, **settings: str) -> Process:
         """Start a worker process."""
-        return self._spawn("worker", "--name", f"worker-{len(self.processes)}", **settings)
+        return self.spawn("worker", "--name", f"worker-{len(self.processes)}", **settings)
 
     async def key(self, project: str) -> str:
         """A new key to the project of that name."""
@@ -149,7 +149,8 @@ class System:
             **self.settings,
         }
 
-    def _spawn(self, *arguments: str, **settings: str) -> Process:
+    def spawn(self, *arguments: str, **settings: str) -> Process:
+        """Start a process of any other command."""
         more = {f"ASSISTANTD_{name.upper()}": value for name, value in settings.items()}
         label = f"{arguments[0]}-{len(self.processes)}"
         log, address = self.root / f"{label}.log", self.root / f"{label}.ready"

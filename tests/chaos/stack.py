@@ -32,7 +32,7 @@ class Cluster(System):
 
     def spawn_api_on(self, port: int) -> Process:
         """Start an API process on this port."""
-        return self._spawn("api", "--port", str(port))
+        return self.spawn("api", "--port", str(port))
 
 
 @dataclass

@@ -15,21 +15,39 @@ from openai.types.beta.threads import Run
 from infra.embedded.postgres import Postgres
 from shared.crashpoints import POINTS
 from tests.scripted_model import CallFunctions, Gate, Say, ScriptedModel
+from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import Process, Project, System, create_database, redis_apart, until
 
 FUNCTION: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 SMALL_CHUNKS: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
+FILE_POINTS = ("file.claimed", "file.partly_read", "file.read", "file.partly_embedded", "file.settled")
 CROSSED: set[str] = set()
 
 
 @pytest.fixture(scope="module")
-def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel) -> Iterator[System]:
+async def embeddings() -> AsyncIterator[ScriptedEmbeddings]:
+    scripted = ScriptedEmbeddings()
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+
+
+@pytest.fixture(scope="module")
+def system(
+    room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel, embeddings: ScriptedEmbeddings
+) -> Iterator[System]:
     """An API process and a worker that stay alive; each test adds one that is to die."""
     root = room / "crashpoints"
     root.mkdir()
     url = create_database(postgres.url, "crashpoints")
     apart = redis_apart(redis_url)
-    made = System(root, url, apart, model.base_url, {"ASSISTANTD_LEASE_DURATION": "1", "ASSISTANTD_DRAIN_TIMEOUT": "1"})
+    settings = {
+        "ASSISTANTD_LEASE_DURATION": "1",
+        "ASSISTANTD_DRAIN_TIMEOUT": "1",
+        "ASSISTANTD_EMBEDDING_BASE_URL": embeddings.base_url,
+        "ASSISTANTD_EMBEDDING_MODEL": "scripted",
+    }
+    made = System(root, url, apart, model.base_url, settings)
     made.spawn_api().wait_until_ready()
     yield made
     made.stop()
@@ -246,7 +264,7 @@ async def test_an_api_process_dies_while_it_completes_an_upload(
     await until(lambda: system.query("SELECT count(*) FROM upload_parts WHERE upload_id = %s", upload.id) == [(0,)])
 
 
-@pytest.mark.parametrize("point", ["file.claimed", "file.partly_read", "file.read", "file.settled"])
+@pytest.mark.parametrize("point", FILE_POINTS)
 async def test_a_worker_dies_over_a_file(project: Project, system: System, point: str) -> None:
     """The file is read once, by whoever is left; what was committed stays."""
     worker = doomed_worker(system, point)
@@ -261,6 +279,9 @@ async def test_a_worker_dies_over_a_file(project: Project, system: System, point
     chunks = "SELECT string_agg(text, '' ORDER BY position) FROM chunks JOIN vector_store_files USING (ingestion)"
     assert polled.status == "completed"
     assert system.query(f"{chunks} WHERE id = %s", uploaded.id) == [(content.decode(),)]
+    with_vectors = "SELECT count(*), (SELECT count(*) FROM passages WHERE vector_store_id = %s) FROM chunks"
+    spoken = "WHERE vector_store_id = %s AND btrim(text) <> ''"
+    assert len(set(*system.query(f"{with_vectors} {spoken}", store.id, store.id))) == 1
     attempts = "SELECT attempts FROM vector_store_files WHERE id = %s"
     assert system.query(attempts, uploaded.id) == [(0 if point == "file.settled" else 1,)]
 
@@ -280,9 +301,13 @@ async def test_two_workers_die_in_the_middle_of_one_file(project: Project, syste
     assert polled.status == "completed"
     joined = "SELECT string_agg(text, '' ORDER BY position), count(*) FROM chunks WHERE vector_store_id = %s"
     found = system.query(joined, store.id)
+    vectors = system.query("SELECT count(*) FROM passages WHERE vector_store_id = %s", store.id)
     told = system.query("SELECT attempts, chunks FROM vector_store_files WHERE id = %s", uploaded.id)
     assert found[0][0] == content.decode()
     assert told == [(2, found[0][1])]
+    assert vectors == system.query(
+        "SELECT count(*) FROM chunks WHERE vector_store_id = %s AND btrim(text) <> ''", store.id
+    )
 
 
 def test_every_point_was_crossed(request: pytest.FixtureRequest) -> None:
