@@ -28,6 +28,21 @@ class Vectors(StrEnum):
 EACH_UP_TO = 20_000
 """So many chunks are looked at one by one."""
 
+FIGURES = {"enough": 1000, "candidates": 60}
+"""`enough`: of the chunks that have a term, no more are looked at. `candidates`: those that each witness names."""
+
+INDEXED_WORDS = r"""
+    to_tsvector(CAST({language} AS regconfig), {text}) || array_to_tsvector(ARRAY[{store}]) ||
+    to_tsvector('simple', concat('x', regexp_replace(replace({text}, '_', 'qq'), '\W+', ' x', 'g')))"""
+"""What is kept of a text for search by words, to be filled in: its words by their stems; each as it is written, marked
+by an x; and the store's id, so that the index tells stores apart.
+"""
+
+SIZE = text("""
+SELECT id, expired_at IS NOT NULL AS expired,
+  (SELECT coalesce(sum(chunks), 0) FROM vector_store_files WHERE vector_store_id = store.id) AS chunks
+FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id""")
+
 # A store counts as active for a search to the minute: each search would otherwise wait for the one before it, for the
 # store's row.
 _ACTIVE = f"""
@@ -37,7 +52,8 @@ active AS (
 
 _READABLE = """
 readable AS MATERIALIZED (
-  SELECT file.ingestion, file.vector_store_id, file.id, file.attributes, file.chunks, store.language
+  SELECT file.ingestion, file.vector_store_id, file.id, file.attributes, file.chunks,
+    file.max_chunk_size_tokens AS size, store.language
   FROM vector_store_files AS file JOIN vector_stores AS store ON store.id = file.vector_store_id
   WHERE file.vector_store_id = ANY(:store_ids) AND file.project_id = :project_id AND file.status = 'completed'
   AND (CAST(:filter AS jsonpath) IS NULL OR file.attributes @@ CAST(:filter AS jsonpath)))"""
@@ -53,34 +69,44 @@ asked AS (
 scope AS (
   SELECT language, CAST(string_agg(quote_literal(id), ' | ') AS tsquery) AS inside
   FROM vector_stores WHERE id = ANY(:store_ids) AND project_id = :project_id GROUP BY language),
+written AS MATERIALIZED (
+  SELECT DISTINCT number, language, word, phraseto_tsquery(CAST(language AS regconfig), word) AS term
+  FROM asked CROSS JOIN scope CROSS JOIN regexp_split_to_table(lower(words), '\W+') AS word
+  WHERE word <> '' AND octet_length(word) < 1000),
 terms AS MATERIALIZED (
-  SELECT asked.number, scope.language, scope.inside, term
-  FROM asked CROSS JOIN scope CROSS JOIN LATERAL (
-    SELECT phraseto_tsquery(CAST(language AS regconfig), word) AS term FROM regexp_split_to_table(words, '\s+') AS word
+  SELECT row_number() OVER () AS n, number, language, inside, term FROM scope JOIN (
+    SELECT number, language, term FROM written
     UNION
-    SELECT CAST(concat('''', replace(replace(word, '\', '\\'), '''', ''''''), '''') AS tsquery)
-    FROM unnest(tsvector_to_array(to_tsvector(CAST(language AS regconfig), words))) AS word) AS found
-  WHERE numnode(term) > 0)"""
+    SELECT number, language, phraseto_tsquery(CAST(language AS regconfig), unit)
+    FROM asked CROSS JOIN scope CROSS JOIN regexp_split_to_table(words, '\s+') AS unit
+    UNION
+    SELECT number, language, CAST(quote_literal(word) AS tsquery)
+    FROM asked CROSS JOIN scope
+    CROSS JOIN unnest(tsvector_to_array(to_tsvector(CAST(language AS regconfig), words))) AS word
+    WHERE word !~ '[\\'']') AS found USING (language) WHERE numnode(term) > 0)"""
 
+# What has a term is looked up once, not once for each file (that is what OFFSET 0 is for).
 # Of a term that more chunks have than are looked at it is not known how many do: the middle between these and all is
 # taken for it, as powers go. One that no chunk has weighs most: what is asked for is not there.
 _WEIGHTS = """
 hits AS MATERIALIZED (
-  SELECT terms.number, terms.language, terms.term, hit.ingestion, hit.position
+  SELECT terms.n, terms.number, hit.ingestion, hit.position
   FROM terms CROSS JOIN LATERAL (
-    SELECT chunks.ingestion, chunks.position FROM chunks JOIN readable USING (ingestion)
-    WHERE chunks.search @@ (terms.inside && terms.term) AND readable.language = terms.language LIMIT :enough) AS hit),
-found AS (
-  SELECT number, language, term, count(hits.ingestion) AS chunks
-  FROM terms LEFT JOIN hits USING (number, language, term) GROUP BY number, language, term),
+    SELECT ingestion, position FROM (
+      SELECT ingestion, position FROM chunks WHERE search @@ (terms.inside && terms.term) OFFSET 0) AS having_it
+    JOIN readable USING (ingestion) WHERE readable.language = terms.language LIMIT :enough) AS hit),
+counted AS (SELECT n, count(*) AS chunks FROM hits GROUP BY n),
 weights AS MATERIALIZED (
-  SELECT number, language, term, ln(1 + total.chunks / greatest(0.5, CASE
-    WHEN found.chunks < :enough THEN found.chunks ELSE sqrt(found.chunks * total.chunks) END)) AS weight
-  FROM found CROSS JOIN (SELECT CAST(sum(chunks) AS float8) AS chunks FROM readable) AS total),
+  SELECT terms.n, terms.number, terms.language, terms.term, numnode(terms.term) = 1 AS is_word,
+    ln(1 + total.chunks / CASE WHEN counted.chunks IS NULL THEN 0.5 WHEN counted.chunks < :enough THEN counted.chunks
+      ELSE sqrt(counted.chunks * total.chunks) END) AS weight
+  FROM terms LEFT JOIN counted USING (n)
+    CROSS JOIN (SELECT CAST(sum(chunks) AS float8) AS chunks FROM readable) AS total),
 by_words AS (
   SELECT number, ingestion, position FROM (
-    SELECT number, ingestion, position, row_number() OVER (PARTITION BY number ORDER BY sum(weight) DESC) AS place
-    FROM hits JOIN weights USING (number, language, term) GROUP BY number, ingestion, position) AS ranked
+    SELECT hits.number, ingestion, position,
+      row_number() OVER (PARTITION BY hits.number ORDER BY sum(weight) DESC) AS place
+    FROM hits JOIN weights USING (n) GROUP BY hits.number, ingestion, position) AS ranked
   WHERE place <= :candidates)"""
 
 _NEAREST = {
@@ -99,9 +125,9 @@ coded AS MATERIALIZED (
   SELECT number, store, vector || store_code(store) AS coded
   FROM asked CROSS JOIN unnest(CAST(:store_ids AS text[])) AS store),
 by_vectors AS (
-  SELECT number, near.ingestion, position
+  SELECT number, near.ingestion, chunk + later AS position
   FROM coded CROSS JOIN LATERAL ({nearest}) AS near
-    CROSS JOIN LATERAL generate_series(chunk, last_chunk) AS position)"""
+    JOIN (VALUES (0), (1), (2)) AS neighbours(later) ON chunk + later <= last_chunk)"""
 
 # Half of a kept vector is the code, which is the question's as well: the other half's cosine differs twice as much.
 _CLOSENESS = """(
@@ -110,19 +136,30 @@ _CLOSENESS = """(
     AND last_chunk >= candidates.position AND space = :space
     AND coded.number = candidates.number AND coded.store = readable.vector_store_id)"""
 
-# The text's words are unpacked once, not for each term.
-_JUDGED = """
+# How often a word is in a text is seen from `ts_rank`: of one word it is 6/pi^2 times the sum of 1/i^2 for each i up to
+# that number. What comes of it is BM25's share, with k = 2 and b = 0.75: the first time counts most, and the more the
+# shorter the text. A phrase is there or not. Words as they are written count as much as by their stems; those that have
+# none, because they are everywhere, as if all chunks had them. The text's words are unpacked once, not for each term.
+_JUDGED = r"""
+scored AS MATERIALIZED (
+  SELECT number, language, term, is_word, weight FROM weights
+  UNION ALL
+  SELECT number, language, CAST(quote_literal(concat('x', replace(word, '_', 'qq'))) AS tsquery), true,
+    coalesce(weight, ln(2))
+  FROM written LEFT JOIN weights USING (number, language, term)),
 candidates AS MATERIALIZED (
-  SELECT number, ingestion, position, chunks.search || CAST('' AS tsvector) AS search
+  SELECT number, ingestion, position, chunks.search || CAST('' AS tsvector) AS search, chunks.tokens
   FROM ({named}) AS named JOIN chunks USING (ingestion, position)),
-judged AS (
-  SELECT candidates.ingestion, candidates.position, coalesce((
-    SELECT sum(weight * CASE WHEN numnode(term) = 1 THEN ts_rank('{{1, 1, 1, 1}}', candidates.search, term)
-      ELSE CAST(candidates.search @@ term AS int) END) / sum(weight)
-    FROM weights WHERE weights.number = candidates.number AND weights.language = readable.language), 0) AS words,
-    greatest(0, {closeness}) AS closeness
+judged AS MATERIALIZED (
+  SELECT candidates.ingestion, candidates.position, greatest(0, {closeness}) AS closeness, coalesce((
+    SELECT sum(weight * CASE WHEN NOT is_word THEN CAST(candidates.search @@ term AS int)
+      WHEN candidates.search @@ term THEN 1 - length / (
+        length + 0.61 / greatest(0.001, 1 - ts_rank('{{1, 1, 1, 1}}', candidates.search, term)) - 0.5) ELSE 0 END)
+      / sum(weight)
+    FROM scored CROSS JOIN (SELECT 0.5 + 1.5 * candidates.tokens / readable.size AS length) AS of_text
+    WHERE scored.number = candidates.number AND scored.language = readable.language), 0) AS words
   FROM candidates JOIN readable USING (ingestion)),
-hits_of_all AS (
+best AS MATERIALIZED (
   SELECT ingestion, position, max({score}) AS score FROM judged GROUP BY ingestion, position)"""
 
 _BOTH = "0.5 * words + 0.5 * closeness"
@@ -130,8 +167,7 @@ _BOTH = "0.5 * words + 0.5 * closeness"
 _ANSWER = """
 SELECT readable.id AS file_id, files.filename, readable.attributes, chunks.text, best.score,
   concat(best.ingestion, '-', best.position) AS chunk_id, chunks.page, chunks.pages
-FROM hits_of_all AS best JOIN chunks USING (ingestion, position) JOIN readable USING (ingestion)
-  JOIN files ON files.id = readable.id
+FROM best JOIN chunks USING (ingestion, position) JOIN readable USING (ingestion) JOIN files ON files.id = readable.id
 WHERE best.score >= :threshold ORDER BY best.score DESC, readable.id, best.position LIMIT :limit"""
 
 
@@ -148,12 +184,3 @@ def search(vectors: Vectors) -> TextClause:
         named, closeness, score = f"{named} UNION SELECT * FROM by_vectors", _CLOSENESS, _BOTH
     parts.append(_JUDGED.format(named=named, closeness=closeness, score=score))
     return text(f"WITH {', '.join(parts)} {_ANSWER}")
-
-
-FIGURES = {"enough": 1000, "candidates": 60}
-"""`enough`: of the chunks that have a term, no more are looked at. `candidates`: those that each witness names."""
-
-SIZE = text("""
-SELECT id, expired_at IS NOT NULL AS expired,
-  (SELECT coalesce(sum(chunks), 0) FROM vector_store_files WHERE vector_store_id = store.id) AS chunks
-FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id""")

@@ -6,6 +6,8 @@ true after it and adds to nothing, so that one that was cut off, and may have be
 
 from sqlalchemy import text
 
+from shared.vector_stores.ranking import INDEXED_WORDS
+
 # What a former attempt left goes with the same statement; the lease was lost, or given back, in the middle of it.
 BEGIN = text("""
 WITH begun AS (
@@ -57,8 +59,10 @@ WITH held AS (
   ON CONFLICT (ingestion, chunk, space, number) DO NOTHING)
 SELECT held.ingestion, EXISTS (SELECT FROM marked) AS copied FROM held""")
 
+_WORDS = INDEXED_WORDS.format(language="store.language", text="new.text", store="store.id")
+
 # `new_chunks` is a JSON array of objects; `chunks`, `usage_bytes` and `pages_read` are the totals with these.
-KEEP = text("""
+KEEP = text(f"""
 WITH held AS (
   UPDATE vector_store_files SET chunks = greatest(chunks, :chunks), usage_bytes = greatest(usage_bytes, :usage_bytes),
     pages = CAST(:pages AS int), pages_read = greatest(pages_read, :pages_read)
@@ -68,8 +72,7 @@ WITH held AS (
   INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, page, headings,
     pages, search)
   SELECT held.ingestion, new.position, held.project_id, held.vector_store_id, new.text, new.tokens, new.begins,
-    new.ends, new.page, new.headings, new.pages,
-    to_tsvector(CAST(store.language AS regconfig), new.text) || array_to_tsvector(ARRAY[store.id])
+    new.ends, new.page, new.headings, new.pages, {_WORDS}
   FROM held JOIN vector_stores AS store ON store.id = held.vector_store_id
     CROSS JOIN json_to_recordset(CAST(:new_chunks AS json)) AS new(
       position int, text text, tokens int, begins int, ends int, page int, headings text[], pages jsonb)

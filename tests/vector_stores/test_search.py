@@ -43,6 +43,7 @@ async def test_words_are_compared_by_their_stems(client: AsyncOpenAI) -> None:
     assert await found(client, store_id, "drying a plum") == ["plums"]
     assert await found(client, store_id, "oranges") == []
     assert await found(client, store_id, "what is the?") == []  # words that are everywhere
+    assert await found(client, store_id, "w" * 4096) == []
     assert await found(client, store_id, "plum's ' \\ | & ! ( ) :* <-> \"prune") == ["plums"]
 
 
@@ -52,8 +53,8 @@ async def test_of_several_queries_the_best_counts(client: AsyncOpenAI) -> None:
     page = await client.vector_stores.search(store_id, query=["prunes", "cellar"])
 
     assert {hit.filename for hit in page.data} == {"plums.txt", "apples.txt"}
-    assert page.data[0].score == pytest.approx(page.data[1].score)
-    assert page.data[0].score == pytest.approx(0.6079, abs=0.001)
+    scores = [hit.score for hit in page.data]
+    assert scores == pytest.approx([0.67, 0.67], abs=0.01)  # one word, once, in a short text
 
 
 async def test_results_are_cut_by_number_and_score(client: AsyncOpenAI) -> None:

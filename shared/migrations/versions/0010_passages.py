@@ -34,6 +34,11 @@ BEGIN
   USING asked, store, ingestions, at_most;
 END $$"""
 
+# As `shared/vector_stores/ranking.py` had it when this was written.
+WORDS = r"""
+UPDATE chunks SET search = search || array_to_tsvector(ARRAY[vector_store_id]) ||
+  to_tsvector('simple', concat('x', regexp_replace(replace(text, '_', 'qq'), '\W+', ' x', 'g')))"""
+
 
 def upgrade() -> None:
     op.create_table(
@@ -76,7 +81,7 @@ def upgrade() -> None:
     )
     op.drop_column("chunks", "embedding")
     op.execute("ALTER TABLE chunks ALTER COLUMN search DROP EXPRESSION")
-    op.execute("UPDATE chunks SET search = search || array_to_tsvector(ARRAY[vector_store_id])")
+    op.execute(WORDS)
 
 
 def downgrade() -> None:
