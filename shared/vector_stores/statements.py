@@ -135,7 +135,8 @@ SELECT vector_store_id FROM vector_store_files WHERE {WAITS_FOR_WORKER} AND crea
 LIMIT :at_most""")
 
 # Whose turn it is: the project of which the fewest files are being read, and of these its oldest. Projects are found by
-# leaping from one to the next in the index, so that one row a project is looked at however many wait.
+# leaping from one to the next in the index, so that one row a project is looked at however many wait. A file whose
+# bytes somebody is reading waits until they can be copied.
 _FAIREST = f"""(
 WITH RECURSIVE projects AS (
   (SELECT project_id FROM vector_store_files WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
@@ -147,7 +148,12 @@ candidates AS (
   SELECT oldest.*, (
     SELECT count(*) FROM vector_store_files WHERE project_id = projects.project_id AND {HELD}) AS held
   FROM projects, LATERAL (
-    SELECT ingestion, created_at FROM vector_store_files WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
+    SELECT ingestion, created_at FROM vector_store_files AS waiting
+    WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER} AND NOT EXISTS (
+      SELECT FROM files AS own JOIN files AS same ON same.project_id = own.project_id AND same.sha256 = own.sha256
+      JOIN vector_store_files AS twin ON twin.id = same.id AND twin.{HELD}
+      WHERE own.id = waiting.id AND twin.max_chunk_size_tokens = waiting.max_chunk_size_tokens
+      AND twin.chunk_overlap_tokens = waiting.chunk_overlap_tokens)
     ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) AS oldest)
 SELECT ingestion FROM candidates ORDER BY held, created_at LIMIT 1)"""
 

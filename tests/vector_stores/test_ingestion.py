@@ -160,8 +160,8 @@ async def test_a_file_that_kills_its_readers_fails(stage: Stage) -> None:
 
 
 async def test_slots_are_few_and_rings_beyond_them_are_dropped(stage: Stage) -> None:
-    for _ in range(SLOTS + 1):
-        await stage.add(await stage.upload())
+    for number in range(SLOTS + 1):
+        await stage.add(await stage.upload(f"Apple {number} keeps for months."))
     readers = [asyncio.create_task(ingest(stage.deps)) for _ in range(SLOTS)]
     for _ in readers:
         await stage.store.reading.get()
@@ -177,7 +177,7 @@ async def test_slots_are_few_and_rings_beyond_them_are_dropped(stage: Stage) -> 
 
 async def test_turns_go_round_the_projects(stage: Stage) -> None:
     """A project that waits with one file doesn't wait for all of another's."""
-    mine = [await stage.upload() for _ in range(3)]
+    mine = [await stage.upload(f"Apple {number} keeps for months.") for number in range(3)]
     for file_id in mine:
         await stage.add(file_id)
     await keys.create(stage.database, "theirs")

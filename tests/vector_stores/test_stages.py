@@ -1,5 +1,7 @@
 """A file is read stage by stage: what was reached stays, what was begun begins anew, what was read is copied."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
@@ -112,6 +114,24 @@ async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.Mo
     assert "".join(await texts(stage, second)) == "word " * 400
     left = await stage.database.all(text("SELECT ingestion FROM chunks"))
     assert [row["ingestion"] for row in left] == [copied["ingestion"]] * 5
+
+
+async def test_the_same_bytes_at_the_same_moment_are_read_once(stage: Stage) -> None:
+    """The second worker finds nothing to do; who reads the first file goes on with the other one, and copies it."""
+    first, second = await stage.upload(), await stage.upload()
+    await stage.add(first)
+    await stage.add(second)
+    reader = asyncio.create_task(ingest(stage.deps))
+    await stage.store.reading.get()
+
+    await ingest(stage.worker())
+    waiting = await stage.file(second)
+    stage.store.gate.set()
+    await reader
+
+    assert (waiting["status"], waiting["lease_owner"]) == ("in_progress", None)
+    assert [(await stage.file(one))["status"] for one in (first, second)] == ["completed", "completed"]
+    assert stage.store.reading.empty()
 
 
 @pytest.mark.parametrize("other", ["project", "size", "status"])
