@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from api.auth import KeyRing
 from api.catalog import Catalog
 from api.expiry import expire_for_ever
+from api.rewriting import Rewriter, rewriter_of
 from api.streams import Streams
 from shared.database import Database, Executor
 from shared.duties import must_not_end
-from shared.embeddings.spaces import Spaces, spaces_of
 from shared.files.storage import BlobStore
 from shared.files.stores import store_of
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
+from shared.vector_stores.search import Searcher
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -37,7 +38,8 @@ class Services:
     keys: KeyRing
     store: BlobStore
     catalog: Catalog
-    spaces: Spaces | None  # those of the embedding model, if there is one
+    searcher: Searcher
+    rewriter: Rewriter | None  # for `rewrite_query`, if there is a model for it
 
 
 @asynccontextmanager
@@ -49,7 +51,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     store = store_of(settings)
-    spaces = spaces_of(settings)
+    searcher, rewriter = Searcher.of(settings), rewriter_of(settings)
     streams.start()
     doorbell = Doorbell(outbox)
     expiry = asyncio.create_task(expire_for_ever(database, outbox, doorbell))
@@ -66,15 +68,17 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             keys=KeyRing(database),
             store=store,
             catalog=catalog,
-            spaces=spaces,
+            searcher=searcher,
+            rewriter=rewriter,
         )
     finally:
         expiry.cancel()
         await asyncio.gather(expiry, return_exceptions=True)
         await streams.stop()
         await catalog.close()
-        if spaces is not None:
-            await spaces.model.close()
+        await searcher.close()
+        if rewriter is not None:
+            await rewriter.close()
         await store.close()
         await outbox.close()
         await redis_client.aclose()

@@ -152,6 +152,14 @@ class Settings(BaseSettings):
     )
     embedding_window: int = Field(default=800, ge=50, description="tokens of a text that make one vector, at most")
     embedding_batch: int = Field(default=64, ge=1, le=2048, description="texts of one request")
+    reranker_base_url: Annotated[str | None, _url("http", "https")] = Field(
+        default=None, description="an endpoint that answers POST /rerank: a second opinion on what a search found"
+    )
+    reranker_api_key: SecretStr | None = Field(default=None, description="sent to that endpoint as a bearer token")
+    reranker_model: str | None = Field(default=None, description="what it calls its model")
+    rewrite_model: str | None = Field(
+        default=None, description="the model endpoint's name of a model that says questions anew, for `rewrite_query`"
+    )
 
     sandbox_url: Annotated[str | None, _url("http", "https")] = Field(
         default=None, description="the code interpreter's service; without one, runs that call it fail"
@@ -184,6 +192,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"{PREFIX}{name.upper()}: must be more than 0 seconds")
         if (self.embedding_base_url is None) != (self.embedding_model is None):
             raise ValueError(f"{PREFIX}EMBEDDING_BASE_URL and {PREFIX}EMBEDDING_MODEL: give both or neither")
+        if (self.reranker_base_url is None) != (self.reranker_model is None):
+            raise ValueError(f"{PREFIX}RERANKER_BASE_URL and {PREFIX}RERANKER_MODEL: give both or neither")
         if (self.sandbox_url is None) != (self.sandbox_secret is None):
             raise ValueError(f"{PREFIX}SANDBOX_URL and {PREFIX}SANDBOX_SECRET: give both or neither")
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from shared.database import Database
-from shared.embeddings.spaces import Spaces
 from shared.files.storage import BlobStore
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from shared.vector_stores.search import Searcher
 from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
@@ -26,7 +26,7 @@ class Deps:
     outbox: Outbox
     doorbell: Doorbell
     model: ModelClient
-    spaces: Spaces | None  # those of the embedding model, if there is one
+    searcher: Searcher
     store: BlobStore
     sandbox: SandboxClient | None
     live: Live

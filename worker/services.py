@@ -9,11 +9,11 @@ import structlog
 
 from shared.database import Database
 from shared.duties import must_not_end
-from shared.embeddings.spaces import spaces_of
 from shared.files.stores import store_of
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
 from worker.ingest.children import Children
@@ -59,7 +59,7 @@ class WorkerServices:
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
-            spaces=spaces_of(settings),
+            searcher=Searcher.of(settings),
             store=store_of(settings),
             sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
@@ -99,8 +99,7 @@ class WorkerServices:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.deps.readers.close()
         await self.deps.model.close()
-        if self.deps.spaces is not None:
-            await self.deps.spaces.model.close()
+        await self.deps.searcher.close()
         if self.deps.sandbox is not None:
             await self.deps.sandbox.close()
         await self.deps.store.close()

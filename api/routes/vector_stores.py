@@ -5,9 +5,9 @@ from fastapi.responses import Response
 
 from api.dependencies import TheCaller, ThePage, TheServices, VectorStoreId, reply
 from api.json_route import JsonRoute
+from api.rewriting import rewritten
 from shared.files import commands as files
 from shared.vector_stores import commands as stores
-from shared.vector_stores.search import search
 from shared.wire.objects import deleted, listing
 from shared.wire.search import Search, results_page
 from shared.wire.vector_stores import CreateVectorStore, ModifyVectorStore, store_object
@@ -60,6 +60,8 @@ async def search_store(
 ) -> Response:
     """Search in a vector store."""
     queries = body.queries()
-    where = services.executor, services.spaces, caller.project_id
-    rows = await search(*where, [vector_store_id], queries, **body.options())
+    if body.rewrite_query:
+        queries = await rewritten(services.rewriter, queries)
+    where = services.executor, caller.project_id, [vector_store_id]
+    rows = await services.searcher.search(*where, queries, **body.options())
     return reply(results_page(queries, rows))

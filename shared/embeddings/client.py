@@ -1,12 +1,13 @@
 """Asking the configured endpoint for embeddings."""
 
-from collections.abc import Sequence
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
 from shared.settings import Settings
 
@@ -17,12 +18,50 @@ NOT_NOW = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_
 Vector = list[float]
 
 
-class EmbeddingsUnavailable(Exception):
+class Unavailable(Exception):
     """The endpoint is away, busy or out of order: it may answer later."""
 
 
-class EmbeddingsRefused(Exception):
-    """The endpoint will not embed this: the message says what it answered, and never what it was asked."""
+class Refused(Exception):
+    """The endpoint won't do this: the message says what it answered, and never what it was asked."""
+
+
+class Endpoint:
+    """Where requests in OpenAI's manner are sent. The client is loaded with the first one: it takes half a second."""
+
+    def __init__(self, base_url: str, key: str) -> None:
+        self._where = {"base_url": base_url, "api_key": key}
+        self._client: Any = None
+        self._openai: Any = None
+
+    async def post(self, path: str, body: Mapping[str, Any], within: timedelta) -> bytes:
+        """What the endpoint answers. Raises Unavailable, Refused."""
+        client = await self._connected()
+        errors = self._openai
+        try:
+            options = {"timeout": within.total_seconds()}
+            answer = await client.post(path, body=body, cast_to=self._answer, options=options)
+        except errors.APIStatusError as error:
+            status = error.status_code
+            if status in NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise Unavailable(f"HTTP {status}") from error
+            raise Refused(f"answered with {status}") from error
+        except errors.OpenAIError as error:
+            raise Unavailable(type(error.__cause__ or error).__name__) from error
+        return answer.content
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connected(self) -> Any:
+        if self._client is None:
+            self._openai = await asyncio.to_thread(importlib.import_module, "openai")
+            self._answer = (await asyncio.to_thread(importlib.import_module, "httpx2")).Response
+            http = self._openai.DefaultAioHttpClient(timeout=TIMEOUT.total_seconds())
+            self._client = self._openai.AsyncOpenAI(**self._where, http_client=http, max_retries=TRIES_AGAIN)
+        return self._client
 
 
 class Embeddings:
@@ -36,57 +75,36 @@ class Embeddings:
         self.window = settings.embedding_window
         self._dimensions = settings.embedding_dimensions
         self._batch = settings.embedding_batch
-        timeout = TIMEOUT.total_seconds()
-        http = DefaultAioHttpClient(timeout=timeout)
-        self._client = AsyncOpenAI(
-            base_url=base_url, api_key=key, http_client=http, max_retries=TRIES_AGAIN, timeout=timeout
-        )
+        self._endpoint = Endpoint(base_url, key)
 
     async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> list[Vector]:
         """One vector a text, all of one length; none of the texts may be empty. `within` is for each request.
 
-        Raises EmbeddingsUnavailable, EmbeddingsRefused.
+        Raises Unavailable, Refused.
         """
         vectors: list[Vector] = []
         for first in range(0, len(texts), self._batch):
             vectors += await self._ask(texts[first : first + self._batch], within)
         if len({len(vector) for vector in vectors}) > 1:
-            raise EmbeddingsRefused("The embedding model answered with vectors of several lengths.")
+            raise Refused("answered with vectors of several lengths")
         return vectors
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        await self._endpoint.close()
 
     async def _ask(self, texts: Sequence[str], within: timedelta) -> list[Vector]:
-        body: dict[str, Any] = {"input": texts, "encoding_format": "float"}
+        body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "float"}
         if self._dimensions is not None:
             body["dimensions"] = self._dimensions
-        try:
-            # As `extra_body`: of what the client knows by name it makes copies, value by value.
-            raw = await self._client.embeddings.with_raw_response.create(
-                model=self.model, input="", extra_body=body, timeout=within.total_seconds()
-            )
-        except APIStatusError as error:
-            if error.status_code in NOT_NOW or error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise EmbeddingsUnavailable(f"HTTP {error.status_code}") from error
-            raise EmbeddingsRefused(f"The embedding model's endpoint answered with {error.status_code}.") from error
-        except APIConnectionError as error:
-            raise EmbeddingsUnavailable(type(error.__cause__ or error).__name__) from error
-        except OpenAIError as error:
-            raise EmbeddingsUnavailable(type(error).__name__) from error
-        return self._vectors(raw.content, len(texts))
-
-    def _vectors(self, raw: bytes, count: int) -> list[Vector]:
+        raw = await self._endpoint.post("/embeddings", body, within)
         try:
             data = sorted(orjson.loads(raw)["data"], key=lambda one: one["index"])
             vectors: list[Vector] = [[float(number) for number in one["embedding"]] for one in data]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise EmbeddingsRefused("The embedding model's answer is not one of OpenAI's embeddings.") from None
-        if len(vectors) != count or not all(vectors):
-            raise EmbeddingsRefused(f"The embedding model answered {count} texts with {len(vectors)} vectors.")
-        wanted = self._dimensions
-        if wanted is not None and len(vectors[0]) != wanted:
-            message = f"The embedding model answered with {len(vectors[0])} dimensions in place of {wanted}."
-            raise EmbeddingsRefused(message)
+            raise Refused("answered something else than embeddings") from None
+        if len(vectors) != len(texts) or not all(vectors):
+            raise Refused(f"answered {len(texts)} texts with {len(vectors)} vectors")
+        if self._dimensions is not None and len(vectors[0]) != self._dimensions:
+            raise Refused(f"answered with {len(vectors[0])} dimensions in place of {self._dimensions}")
         return vectors

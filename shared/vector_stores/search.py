@@ -1,22 +1,28 @@
 """Searching in vector stores, by words and by vectors.
 
 A result's score is the mean of two shares between 0 and 1. *Words*: how much of the question its text has, each word
-weighing the more the rarer it is in the stores, and counting 0.61 if it is there once, up to 1 if it is often; words
-are compared by their stems, and what stands together without a space, as the name of an option does, counts as a whole
-as well. *Vectors*: the cosine between the question and the passage of the text that is nearest to it. Without an
-embedding model, or while it is away, the score is that of the words alone. Of several questions the best score counts.
+weighing the more the rarer it is in the stores, and counting the more the oftener it is in the text and the shorter
+that is (BM25, as a share of the most that the question's words could reach); words are compared by their stems and as
+they are written, and what stands together without a space, as the name of an option does, counts as a whole as well.
+*Vectors*: the cosine between the question and the passage of the text that is nearest to it. Without an embedding
+model, or while it is away, the score is that of the words alone. Of several questions the best score counts.
+
+Where there is a reranker its scores take the place of these, unless the ranker is `none`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import structlog
 
 from shared.database import Executor, Row, to_json
-from shared.embeddings.client import EmbeddingsRefused, EmbeddingsUnavailable
-from shared.embeddings.spaces import CODE, Spaces
+from shared.embeddings.client import Refused, Unavailable
+from shared.embeddings.reranker import Reranker, reranker_of
+from shared.embeddings.spaces import CODE, Spaces, spaces_of
 from shared.errors import InvalidRequest, NotFound
+from shared.settings import Settings
 from shared.vector_stores import ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
@@ -25,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=5)  # with the embedding model; after that the words have to do
 WORDS = 64  # of a question that are looked for as words; its vector is that of all of it
+RERANKED = 50  # results that a reranker is shown
+NO_RERANKING = "none"
 
 
 class _Asked(NamedTuple):
@@ -35,45 +43,83 @@ class _Asked(NamedTuple):
     numbers: int | None = None  # of a vector, as it is kept
 
 
-async def search(
-    db: Executor,
-    spaces: Spaces | None,
-    project_id: str,
-    store_ids: Sequence[str],
-    queries: Sequence[str],
-    *,
-    filters: Mapping[str, Any] | None = None,
-    threshold: float = 0,
-    limit: int = 10,
-) -> Sequence[Row]:
-    """The chunks that answer any of the queries, best first: `file_id`, `filename`, `attributes`, `text`, `score`,
-    `chunk_id`, `page`, `pages`. `spaces` are those of the embedding model, if there is one.
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """Searches, with the models that there are."""
 
-    Raises NotFound, or InvalidRequest if a store has expired.
-    """
-    chunks = await _size(db, project_id, store_ids)
-    asked = await _vectors(db, spaces, queries) if spaces is not None else _Asked([None] * len(queries))
-    how = Vectors.NONE
-    if asked.space is not None:
-        how = Vectors.EACH if chunks <= ranking.EACH_UP_TO else Vectors.INDEXED
-    params = {
-        **ranking.FIGURES,
-        "store_ids": list(store_ids),
-        "project_id": project_id,
-        "queries": [" ".join(query.split()[:WORDS]) for query in queries],
-        "filter": None if filters is None else json_path(filters),
-        "threshold": threshold,
-        "limit": limit,
-        **asked._asdict(),
-    }
-    return await db.all(ranking.search(how), params)
+    spaces: Spaces | None = None
+    reranker: Reranker | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """With the models that are configured."""
+        return cls(spaces_of(settings), reranker_of(settings))
+
+    async def close(self) -> None:
+        """Close the connections to the models."""
+        if self.spaces is not None:
+            await self.spaces.model.close()
+        if self.reranker is not None:
+            await self.reranker.close()
+
+    async def search(
+        self,
+        db: Executor,
+        project_id: str,
+        store_ids: Sequence[str],
+        queries: Sequence[str],
+        *,
+        filters: Mapping[str, Any] | None = None,
+        ranker: str = "auto",
+        threshold: float = 0,
+        limit: int = 10,
+    ) -> Sequence[Row]:
+        """The chunks that answer any of the queries, best first: `file_id`, `filename`, `attributes`, `text`, `score`,
+        `chunk_id`, `page`, `pages`.
+
+        Raises NotFound, or InvalidRequest if a store has expired.
+        """
+        chunks = await _size(db, project_id, store_ids)
+        reranker = self.reranker if ranker != NO_RERANKING else None
+        params: dict[str, Any] = {
+            **ranking.FIGURES,
+            "store_ids": list(store_ids),
+            "project_id": project_id,
+            "queries": [" ".join(query.split()[:WORDS]) for query in queries],
+            "filter": None if filters is None else json_path(filters),
+            "threshold": threshold if reranker is None else 0,
+            "limit": limit if reranker is None else max(limit, RERANKED),
+        }
+        asked = await self._vectors(db, queries)
+        rows = await db.all(ranking.search(_how(asked, chunks)), params | asked._asdict())
+        if reranker is None or not rows:
+            return rows
+        return (await _reranked(reranker, queries, rows, threshold))[:limit]
+
+    async def _vectors(self, db: Executor, queries: Sequence[str]) -> _Asked:
+        without = _Asked([None] * len(queries))
+        if self.spaces is None:
+            return without
+        try:
+            vectors = await self.spaces.model.embed(queries, within=PATIENCE)
+        except (Unavailable, Refused) as error:
+            log.warning("search.by_words_alone", error=f"{type(error).__name__}: {error}")
+            return without
+        dimensions = len(vectors[0])
+        space = await self.spaces.find(db, dimensions)
+        return _Asked([to_json(vector) for vector in vectors], space, dimensions + CODE)
+
+
+def _how(asked: _Asked, chunks: int) -> Vectors:
+    if asked.space is None:
+        return Vectors.NONE
+    return Vectors.EACH if chunks <= ranking.EACH_UP_TO else Vectors.INDEXED
 
 
 async def _size(db: Executor, project_id: str, store_ids: Sequence[str]) -> int:
     """How many chunks there are to search in. Raises NotFound, InvalidRequest."""
-    rows = {
-        row["id"]: row for row in await db.all(ranking.SIZE, {"store_ids": list(store_ids), "project_id": project_id})
-    }
+    found = await db.all(ranking.SIZE, {"store_ids": list(store_ids), "project_id": project_id})
+    rows = {row["id"]: row for row in found}
     for store_id in store_ids:
         if store_id not in rows:
             raise NotFound("vector store", store_id)
@@ -82,11 +128,12 @@ async def _size(db: Executor, project_id: str, store_ids: Sequence[str]) -> int:
     return sum(row["chunks"] for row in rows.values())
 
 
-async def _vectors(db: Executor, spaces: Spaces, queries: Sequence[str]) -> _Asked:
+async def _reranked(reranker: Reranker, queries: Sequence[str], rows: Sequence[Row], threshold: float) -> Sequence[Row]:
+    texts = [row["text"] for row in rows]
     try:
-        vectors = await spaces.model.embed(queries, within=PATIENCE)
-    except (EmbeddingsUnavailable, EmbeddingsRefused) as error:
-        log.warning("search.by_words_alone", error=f"{type(error).__name__}: {error}")
-        return _Asked([None] * len(queries))
-    dimensions = len(vectors[0])
-    return _Asked([to_json(vector) for vector in vectors], await spaces.find(db, dimensions), dimensions + CODE)
+        judged = [await reranker.judge(query, texts) for query in queries]
+    except (Unavailable, Refused) as error:
+        log.warning("search.not_reranked", error=f"{type(error).__name__}: {error}")
+        return [row for row in rows if row["score"] >= threshold]
+    best = [{**row, "score": max(scores)} for row, *scores in zip(rows, *judged, strict=True)]
+    return sorted((row for row in best if row["score"] >= threshold), key=lambda row: -row["score"])

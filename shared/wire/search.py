@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Stri
 from pydantic_core import PydanticCustomError
 
 from shared.database import Row
-from shared.errors import InvalidRequest
 from shared.wire import limits
 from shared.wire.fields import Body, shallow
 from shared.wire.objects import Object
@@ -71,7 +70,7 @@ def _few(value: Comparison | Compound) -> Comparison | Compound:
 
 
 class SearchRanking(Body):
-    """How results are ranked and cut. There is one ranker, and all of the names mean it."""
+    """How results are ranked and cut. `none` leaves a reranker out, where there is one; the others mean the same."""
 
     ranker: Literal["none", "auto", "default-2024-11-15"] = "auto"
     score_threshold: Annotated[float, Field(ge=0, le=1, strict=False)] = 0
@@ -93,16 +92,14 @@ class Search(Body):
     rewrite_query: bool = False
 
     def queries(self) -> list[str]:
-        """What to search for. Raises InvalidRequest where a model would have to say it better first."""
-        if self.rewrite_query:
-            message = "'rewrite_query' is not supported: queries are searched for as they are."
-            raise InvalidRequest(message, param="rewrite_query")
+        """What to search for, as it was asked."""
         return [self.query] if isinstance(self.query, str) else self.query
 
     def options(self) -> dict[str, Any]:
         """What else the search is told."""
         return {
             "filters": self.filters.model_dump(mode="json") if self.filters else None,
+            "ranker": self.ranking_options.ranker if self.ranking_options else "auto",
             "threshold": self.ranking_options.score_threshold if self.ranking_options else 0,
             "limit": self.max_num_results,
         }

@@ -31,6 +31,7 @@ from shared.runs import commands as runs
 from shared.runs.status import TERMINAL
 from shared.settings import Settings
 from shared.threads import commands as threads
+from shared.vector_stores.search import Searcher
 from shared.wire.runs import CreateRun
 from shared.wire.threads import CreateMessage, CreateThread
 from tests.properties.promises import BROKEN
@@ -237,7 +238,8 @@ class Stage:
             keys=KeyRing(database),
             store=no_store,
             catalog=Catalog(settings),
-            spaces=None,
+            searcher=Searcher(),
+            rewriter=None,
         )
         self.run(self._forget())
 
@@ -265,7 +267,7 @@ class Stage:
             outbox=self.redis,
             doorbell=self.services.doorbell,
             model=StagedModel(),
-            spaces=None,
+            searcher=Searcher(),
             store=self.services.store,
             sandbox=None,
             live=Live(LEASE, probation=timedelta(days=1)),

@@ -5,20 +5,22 @@ import hashlib
 import math
 from collections import Counter
 from http import HTTPStatus
+from itertools import takewhile
 
 import orjson
 from aiohttp import web
 
 from infra.embedded.process import free_port
 
-DIMENSIONS = 64
+DIMENSIONS = 512
 
 
 class ScriptedEmbeddings:
     """Texts are near each other as far as they share words, or words of one of `meanings`.
 
     `requests` has the texts of each request that was heard. While `away` it hears nobody and counts `refusals`; what is
-    in `refused` it refuses; `gate` holds every answer back. `asked` is set by each request.
+    in `refused` it refuses; `gate` holds every answer back. `asked` is set by each request. As a reranker it says how
+    many of the question's letters a text begins with.
     """
 
     def __init__(self, *meanings: str, dimensions: int = DIMENSIONS) -> None:
@@ -46,6 +48,7 @@ class ScriptedEmbeddings:
     async def start(self) -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_post("/v1/rerank", self._rerank)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -63,6 +66,15 @@ class ScriptedEmbeddings:
         length = math.hypot(*numbers)
         return [number / length for number in numbers]
 
+    async def _rerank(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        if self.away:
+            return web.json_response({"error": {"message": "away"}}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        query = body["query"]
+        scores = [_in_common(query, text) / len(query) for text in body["documents"]]
+        results = [{"index": index, "relevance_score": score} for index, score in enumerate(scores)]
+        return web.json_response({"results": sorted(results, key=lambda result: -result["relevance_score"])})
+
     async def _embed(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         if self.away:
@@ -78,3 +90,8 @@ class ScriptedEmbeddings:
         data = [{"object": "embedding", "index": n, "embedding": self.vector(text)} for n, text in enumerate(texts)]
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
         return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+
+def _in_common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

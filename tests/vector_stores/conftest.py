@@ -14,6 +14,7 @@ from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
 from shared.vector_stores import commands as stores
+from shared.vector_stores.search import Searcher
 from tests.system import create_database, redis_apart
 from tests.vector_stores.stage import LEASE, GatedStore, Stage
 from worker.deps import Deps
@@ -47,7 +48,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             outbox=outbox,
             doorbell=Doorbell(outbox),
             model=model,
-            spaces=None,
+            searcher=Searcher(),
             sandbox=None,
             store=store,
             live=Live(LEASE),

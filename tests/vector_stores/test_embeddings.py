@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.vector_stores import commands as stores
 from shared.vector_stores import ranking
 from shared.vector_stores.files import new_file
-from shared.vector_stores.search import search
+from shared.vector_stores.search import Searcher
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.vector_stores.stage import Stage
 from worker.deps import Deps
@@ -47,14 +47,16 @@ def spaces(stage: Stage, model: ScriptedEmbeddings, **more: Any) -> Spaces:
 async def deps(stage: Stage, model: ScriptedEmbeddings) -> AsyncIterator[Deps]:
     stage.store.gate.set()
     made = spaces(stage, model)
-    yield replace(stage.deps, spaces=made)
+    yield replace(stage.deps, searcher=Searcher(made))
     await made.model.close()
 
 
 async def found(
     stage: Stage, spaces: Spaces | None, query: str, *store_ids: str, **more: Any
 ) -> list[tuple[str, float]]:
-    rows = await search(stage.database, spaces, stage.project_id, store_ids or [stage.store_id], [query], **more)
+    rows = await Searcher(spaces).search(
+        stage.database, stage.project_id, store_ids or [stage.store_id], [query], **more
+    )
     return [(row["text"], row["score"]) for row in rows]
 
 
@@ -67,7 +69,7 @@ async def successor(stage: Stage, deps: Deps) -> Deps:
     """The worker that takes over from one that died."""
     await stage.end_leases()
     await sweep.sweep_files(deps)
-    return replace(stage.worker(), spaces=deps.spaces)
+    return replace(stage.worker(), searcher=deps.searcher)
 
 
 async def test_what_means_the_like_is_found(stage: Stage, deps: Deps) -> None:
@@ -75,7 +77,7 @@ async def test_what_means_the_like_is_found(stage: Stage, deps: Deps) -> None:
     await stage.add(await stage.upload(FRUIT))
     await ingest(deps)
 
-    by_both = await found(stage, deps.spaces, "vehicle")
+    by_both = await found(stage, deps.searcher.spaces, "vehicle")
     by_words = await found(stage, None, "vehicle")
 
     assert by_both[0][0] == CARS
@@ -92,14 +94,14 @@ async def test_a_large_store_is_searched_by_index_with_the_same_result(
         others.append((await stores.create(stage.database, stage.project_id, {}, [theirs], "english"))["id"])
     await ingest(deps)
     for where in ([stage.store_id], others[:1], [stage.store_id, *others]):
-        exact = await found(stage, deps.spaces, "what fruit is dried?", *where)
+        exact = await found(stage, deps.searcher.spaces, "what fruit is dried?", *where)
         monkeypatch.setattr(ranking, "EACH_UP_TO", 0)
-        indexed = await found(stage, deps.spaces, "what fruit is dried?", *where)
+        indexed = await found(stage, deps.searcher.spaces, "what fruit is dried?", *where)
         monkeypatch.undo()
 
         assert [score for _, score in indexed] == pytest.approx([score for _, score in exact])
-    plan = "EXPLAIN SELECT * FROM passages WHERE space = 1 ORDER BY embedding::halfvec(96) <=> (SELECT embedding FROM "
-    plan += "passages LIMIT 1)::halfvec(96) LIMIT 5"
+    plan = "EXPLAIN SELECT * FROM passages WHERE space = 1 ORDER BY embedding::halfvec(544) <=> (SELECT embedding FROM "
+    plan += "passages LIMIT 1)::halfvec(544) LIMIT 5"
     explained = await stage.database.all(text(plan.replace("::", "\\:\\:")))
     assert any("passages_near_1" in row["QUERY PLAN"] for row in explained)
 
@@ -117,7 +119,7 @@ async def test_each_part_of_a_text_is_embedded_once(stage: Stage, deps: Deps, mo
     assert told.split() == words
     shared = await stage.database.all(text("SELECT FROM passages WHERE last_chunk > chunk"))
     assert shared
-    assert await found(stage, deps.spaces, "w599", limit=1)
+    assert await found(stage, deps.searcher.spaces, "w599", limit=1)
 
 
 async def test_a_successor_goes_on_after_what_has_vectors(
@@ -216,7 +218,7 @@ async def test_what_the_model_refuses_fails_and_says_so(stage: Stage, deps: Deps
     row = await stage.file(bad)
     assert (row["status"], row["last_error"]["message"]) == (
         "failed",
-        "The embedding model's endpoint answered with 400.",
+        "The server's embedding model answered with 400.",
     )
     assert (await stage.file(good))["status"] == "completed"
 
@@ -226,7 +228,7 @@ async def test_searches_go_on_while_the_model_is_away(stage: Stage, deps: Deps, 
     await ingest(deps)
     model.away = True
 
-    assert [hit for hit, _ in await found(stage, deps.spaces, "wheels")] == [CARS]
+    assert [hit for hit, _ in await found(stage, deps.searcher.spaces, "wheels")] == [CARS]
 
 
 async def test_another_model_makes_all_vectors_anew(stage: Stage, deps: Deps, model: ScriptedEmbeddings) -> None:
@@ -235,7 +237,7 @@ async def test_another_model_makes_all_vectors_anew(stage: Stage, deps: Deps, mo
     await stage.add(file_id)
     await ingest(deps)
     other = spaces(stage, model, embedding_model="second")
-    newer = replace(deps, spaces=other)
+    newer = replace(deps, searcher=Searcher(other))
     meanwhile = await found(stage, other, "wheels"), await found(stage, other, "vehicle")
 
     assert await reembed_one(newer, other)
@@ -253,13 +255,13 @@ async def test_files_from_before_there_was_a_model_get_vectors(stage: Stage, dep
     stage.store.gate.set()
     await stage.add(await stage.upload(CARS))
     await ingest(stage.deps)
-    assert deps.spaces is not None
-    before = await found(stage, deps.spaces, "vehicle")
+    assert deps.searcher.spaces is not None
+    before = await found(stage, deps.searcher.spaces, "vehicle")
 
-    assert await reembed_one(deps, deps.spaces)
+    assert await reembed_one(deps, deps.searcher.spaces)
 
     assert before == []
-    assert (await found(stage, deps.spaces, "vehicle"))[0][0] == CARS
+    assert (await found(stage, deps.searcher.spaces, "vehicle"))[0][0] == CARS
 
 
 async def test_a_file_that_a_new_model_refuses_is_put_off(stage: Stage, deps: Deps, model: ScriptedEmbeddings) -> None:
@@ -268,7 +270,7 @@ async def test_a_file_that_a_new_model_refuses_is_put_off(stage: Stage, deps: De
     await ingest(deps)
     model.refused = "automobile"
     other = spaces(stage, model, embedding_model="second")
-    newer = replace(deps, spaces=other)
+    newer = replace(deps, searcher=Searcher(other))
 
     assert await reembed_one(newer, other)
     assert await reembed_one(newer, other)
@@ -291,9 +293,9 @@ async def test_copied_files_are_found_in_their_own_store_alone(
     await ingest(deps)
 
     assert len(model.requests) == asked
-    assert len(await found(stage, deps.spaces, "vehicle", other["id"])) == 1
-    assert len(await found(stage, deps.spaces, "vehicle", other["id"], stage.store_id)) == 2
-    scores = {score for _, score in await found(stage, deps.spaces, "vehicle", other["id"], stage.store_id)}
+    assert len(await found(stage, deps.searcher.spaces, "vehicle", other["id"])) == 1
+    assert len(await found(stage, deps.searcher.spaces, "vehicle", other["id"], stage.store_id)) == 2
+    scores = {score for _, score in await found(stage, deps.searcher.spaces, "vehicle", other["id"], stage.store_id)}
     assert len(scores) == 1
 
 
@@ -308,9 +310,9 @@ async def test_two_tenants_with_the_same_bytes_never_see_each_other(stage: Stage
     store = await stores.create(stage.database, row["id"], {}, [new_file(theirs, {}, 800, 0)], "english")
     await ingest(deps)
 
-    hits = await search(stage.database, deps.spaces, row["id"], [store["id"]], ["vehicle"])
+    hits = await deps.searcher.search(stage.database, row["id"], [store["id"]], ["vehicle"])
 
     assert [hit["file_id"] for hit in hits] == [theirs]
-    assert len(await found(stage, deps.spaces, "vehicle")) == 1
+    assert len(await found(stage, deps.searcher.spaces, "vehicle")) == 1
     with pytest.raises(NotFound):
-        await search(stage.database, deps.spaces, row["id"], [stage.store_id], ["vehicle"])
+        await deps.searcher.search(stage.database, row["id"], [stage.store_id], ["vehicle"])

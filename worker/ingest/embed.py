@@ -10,7 +10,7 @@ import structlog
 
 from shared.crashpoints import crossing
 from shared.database import Database, Row, to_json
-from shared.embeddings.client import Embeddings, EmbeddingsRefused, EmbeddingsUnavailable, Vector
+from shared.embeddings.client import Embeddings, Refused, Unavailable, Vector
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding
 from worker.deps import Deps
@@ -42,25 +42,26 @@ async def embed(deps: Deps, claimed: Row, held: Held) -> None:
 
     A crash leaves some of them; the next worker goes on after these. Without a model there is nothing to do.
     """
-    if deps.spaces is None:
+    spaces = deps.searcher.spaces
+    if spaces is None:
         return
-    model, keys = deps.spaces.model, {"ingestion": claimed["ingestion"], "term": claimed["term"]}
+    model, keys = spaces.model, {"ingestion": claimed["ingestion"], "term": claimed["term"]}
     try:
-        space = await space_of(deps.database, deps.spaces)
+        space = await space_of(deps.database, spaces)
         begun = await write(deps.database, held, embedding.BEGIN, {**keys, "space": space})
         async for batch in batches(deps.database, claimed["ingestion"], begun["chunks_embedded"], model.window):
             vectors = await patiently(model, [window.text for window in batch.windows])
             kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors)}
             await write(deps.database, held, embedding.KEEP, {**keys, **kept})
             crossing("file.partly_embedded")
-    except EmbeddingsUnavailable:
+    except Unavailable:
         raise Unreadable("server_error", "The server's embedding model did not work for 10 minutes.") from None
-    except EmbeddingsRefused as error:
-        raise Unreadable("server_error", str(error)) from None
+    except Refused as error:
+        raise Unreadable("server_error", f"The server's embedding model {error}.") from None
 
 
 async def space_of(db: Database, spaces: Spaces) -> int:
-    """The number of the space that new vectors are in. Raises EmbeddingsUnavailable, EmbeddingsRefused."""
+    """The number of the space that new vectors are in. Raises Unavailable, Refused."""
     if spaces.dimensions is None:
         (vector,) = await patiently(spaces.model, [PROBE])
         return await spaces.begin(db, len(vector))
@@ -70,14 +71,14 @@ async def space_of(db: Database, spaces: Spaces) -> int:
 async def patiently(model: Embeddings, texts: Sequence[str]) -> list[Vector]:
     """The texts' vectors, however long the model is away, up to PATIENCE.
 
-    Raises EmbeddingsUnavailable after that, EmbeddingsRefused.
+    Raises Unavailable after that, Refused.
     """
     loop = asyncio.get_running_loop()
     until, pause = loop.time() + PATIENCE.total_seconds(), PAUSE
     while True:
         try:
             return await model.embed(texts)
-        except EmbeddingsUnavailable as error:
+        except Unavailable as error:
             if loop.time() > until:
                 raise
             log.warning("embeddings.unavailable", error=str(error), pause_s=pause.total_seconds())

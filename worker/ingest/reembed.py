@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database import Row
-from shared.embeddings.client import EmbeddingsRefused, EmbeddingsUnavailable
+from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding
 from worker.deps import Deps
@@ -26,12 +26,12 @@ REFUSED = timedelta(days=1)  # until a file is tried again that the model refuse
 
 async def reembed_for_ever(deps: Deps) -> None:
     """Make stale vectors anew, beside what else this process reads, until cancelled."""
-    spaces = deps.spaces
+    spaces = deps.searcher.spaces
     while spaces is not None:
         try:
             while await reembed_one(deps, spaces):
                 pass
-        except (EmbeddingsUnavailable, SQLAlchemyError, OSError) as error:
+        except (Unavailable, SQLAlchemyError, OSError) as error:
             log.warning("reembed.failed", error=type(error).__name__)
         await asyncio.sleep(LOOK_S)
 
@@ -39,7 +39,7 @@ async def reembed_for_ever(deps: Deps) -> None:
 async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
     """Make one file's vectors anew; False if there is none to be made, or no slot is free.
 
-    Raises EmbeddingsUnavailable.
+    Raises Unavailable.
     """
     if not deps.slots.take():
         return False
@@ -50,7 +50,7 @@ async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
             return False
         try:
             await _reembed(deps, spaces, claimed, space)
-        except EmbeddingsRefused as error:
+        except Refused as error:
             log.warning("file.not_reembedded", file_id=claimed["id"], error=str(error))
             put_off = {"ingestion": claimed["ingestion"], "space": space, "lease": REFUSED, "passages": "[]"}
             await deps.database.all(embedding.KEEP_ANEW, put_off)
@@ -60,7 +60,7 @@ async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
 
 
 async def _reembed(deps: Deps, spaces: Spaces, claimed: Row, space: int) -> None:
-    """Raises EmbeddingsRefused, EmbeddingsUnavailable."""
+    """Raises Refused, Unavailable."""
     keys = {"ingestion": claimed["ingestion"], "space": space}
     async for batch in batches(deps.database, claimed["ingestion"], 0, spaces.model.window):
         vectors = await spaces.model.embed([window.text for window in batch.windows])

@@ -15,7 +15,6 @@ import structlog
 
 from shared.database import Row
 from shared.vector_stores import commands as stores
-from shared.vector_stores.search import search
 from shared.wire import limits
 from worker import tokens
 from worker.deps import Deps
@@ -90,12 +89,12 @@ async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int) -
         return {**call, NAME: {**found, "number": 0, "note": str(refused)}}
     scope = await stores.scope(deps.database, run["project_id"], run["assistant_id"], run["thread_id"])
     unread = await _wait_for_files(deps, run, scope)
-    rows = await search(
+    rows = await deps.searcher.search(
         deps.database,
-        deps.spaces,
         run["project_id"],
         scope.store_ids,
         queries,
+        ranker=ranking["ranker"],
         threshold=ranking["score_threshold"],
         limit=_options(run).get("max_num_results", RESULTS),
     )

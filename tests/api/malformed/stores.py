@@ -147,7 +147,10 @@ SEARCHES: list[tuple[dict[str, Any], Refusal]] = [
     ({"colour": "red"}, unknown("colour")),
     (
         {"rewrite_query": True},
-        Refusal("'rewrite_query' is not supported: queries are searched for as they are.", "rewrite_query"),
+        Refusal(
+            "'rewrite_query' needs a model on this server, which its owner names in ASSISTANTD_REWRITE_MODEL.",
+            "rewrite_query",
+        ),
     ),
     ({"rewrite_query": "yes"}, expected("rewrite_query", "a boolean", "a string")),
     (
