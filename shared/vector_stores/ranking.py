@@ -25,11 +25,14 @@ class Vectors(StrEnum):
     """By the index of their space: nearly exact, and as fast however many there are."""
 
 
-EACH_UP_TO = 20_000
+EACH_UP_TO = 4000
 """So many chunks are looked at one by one."""
 
-FIGURES = {"enough": 1000, "candidates": 60}
-"""`enough`: of the chunks that have a term, no more are looked at. `candidates`: those that each witness names."""
+ENOUGH = 1000
+"""Of the chunks that have a term, no more are looked at."""
+
+CANDIDATES = {Vectors.NONE: 200, Vectors.EACH: 60, Vectors.INDEXED: 60}
+"""How many each witness names. Many chunks have the same words of a short question: who is alone names more."""
 
 INDEXED_WORDS = r"""
     to_tsvector(CAST({language} AS regconfig), {text}) || array_to_tsvector(ARRAY[{store}]) ||
@@ -85,16 +88,15 @@ terms AS MATERIALIZED (
     CROSS JOIN unnest(tsvector_to_array(to_tsvector(CAST(language AS regconfig), words))) AS word
     WHERE word !~ '[\\'']') AS found USING (language) WHERE numnode(term) > 0)"""
 
-# What has a term is looked up once, not once for each file (that is what OFFSET 0 is for).
+# IS TRUE keeps the planner from looking a term up once for each file.
 # Of a term that more chunks have than are looked at it is not known how many do: the middle between these and all is
 # taken for it, as powers go. One that no chunk has weighs most: what is asked for is not there.
 _WEIGHTS = """
 hits AS MATERIALIZED (
   SELECT terms.n, terms.number, hit.ingestion, hit.position
   FROM terms CROSS JOIN LATERAL (
-    SELECT ingestion, position FROM (
-      SELECT ingestion, position FROM chunks WHERE search @@ (terms.inside && terms.term) OFFSET 0) AS having_it
-    JOIN readable USING (ingestion) WHERE readable.language = terms.language LIMIT :enough) AS hit),
+    SELECT ingestion, position FROM chunks WHERE search @@ (terms.inside && terms.term)
+    AND (ingestion IN (SELECT ingestion FROM readable)) IS TRUE LIMIT :enough) AS hit),
 counted AS (SELECT n, count(*) AS chunks FROM hits GROUP BY n),
 weights AS MATERIALIZED (
   SELECT terms.n, terms.number, terms.language, terms.term, numnode(terms.term) = 1 AS is_word,
@@ -129,12 +131,15 @@ by_vectors AS (
   FROM coded CROSS JOIN LATERAL ({nearest}) AS near
     JOIN (VALUES (0), (1), (2)) AS neighbours(later) ON chunk + later <= last_chunk)"""
 
-# Half of a kept vector is the code, which is the question's as well: the other half's cosine differs twice as much.
+# Half of a kept vector is the code, which is the question's as well: the other half's cosine differs twice as much. Of
+# a chunk's passages the nearest counts most and the second nearest somewhat; one that is alone is both.
 _CLOSENESS = """(
-    SELECT max(1 - 2 * (embedding <=> coded)) FROM passages, coded
-    WHERE passages.ingestion = candidates.ingestion AND chunk BETWEEN candidates.position - 2 AND candidates.position
-    AND last_chunk >= candidates.position AND space = :space
-    AND coded.number = candidates.number AND coded.store = readable.vector_store_id)"""
+    SELECT 0.7 * max(cosine) + 0.3 * min(cosine) FROM (
+      SELECT 1 - 2 * (embedding <=> coded) AS cosine FROM passages, coded
+      WHERE passages.ingestion = candidates.ingestion AND chunk BETWEEN candidates.position - 2 AND candidates.position
+      AND last_chunk >= candidates.position AND space = :space
+      AND coded.number = candidates.number AND coded.store = readable.vector_store_id
+      ORDER BY embedding <=> coded LIMIT 2) AS nearest)"""
 
 # How often a word is in a text is seen from `ts_rank`: of one word it is 6/pi^2 times the sum of 1/i^2 for each i up to
 # that number. What comes of it is BM25's share, with k = 2 and b = 0.75: the first time counts most, and the more the
@@ -162,7 +167,7 @@ judged AS MATERIALIZED (
 best AS MATERIALIZED (
   SELECT ingestion, position, max({score}) AS score FROM judged GROUP BY ingestion, position)"""
 
-_BOTH = "0.5 * words + 0.5 * closeness"
+_BOTH = "0.6 * words + 0.4 * closeness"  # from .5 to .65 it makes little difference (tests/benchmarks/retrieval)
 
 _ANSWER = """
 SELECT readable.id AS file_id, files.filename, readable.attributes, chunks.text, best.score,
@@ -173,9 +178,9 @@ WHERE best.score >= :threshold ORDER BY best.score DESC, readable.id, best.posit
 
 @cache
 def search(vectors: Vectors) -> TextClause:
-    """The statement. It takes `store_ids`, `project_id`, `filter`, `queries`, `threshold`, `limit`; the figures of
-    `FIGURES`; and `vectors`, which are null without a model, else with their `space` and how many `numbers` a vector
-    is kept as.
+    """The statement. It takes `store_ids`, `project_id`, `filter`, `queries`, `threshold`, `limit`; `enough` and
+    `candidates`, which are above; and `vectors`, which are null without a model, else with their `space` and how many
+    `numbers` a vector is kept as.
     """
     named, closeness, score = "SELECT * FROM by_words", "0", "words"
     parts = [_ACTIVE, _READABLE, _TERMS, _WEIGHTS]

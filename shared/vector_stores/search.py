@@ -1,12 +1,16 @@
 """Searching in vector stores, by words and by vectors.
 
-A result's score is the mean of two shares between 0 and 1. *Words*: how much of the question its text has, each word
-weighing the more the rarer it is in the stores, and counting the more the oftener it is in the text and the shorter
-that is (BM25, as a share of the most that the question's words could reach); words are compared by their stems and as
-they are written, and what stands together without a space, as the name of an option does, counts as a whole as well.
-*Vectors*: the cosine between the question and the passage of the text that is nearest to it. Without an embedding
-model, or while it is away, the score is that of the words alone. Of several questions the best score counts.
+A result's score is made of two shares between 0 and 1: 0.6 of words, 0.4 of vectors.
 
+*Words*: how much of the question its text has, each word weighing the more the rarer it is in the stores, and counting
+the more the oftener it is in the text and the shorter that is (BM25, as a share of the most that the question's words
+could reach). Words are compared by their stems and as they are written, and what stands together without a space, as
+the name of an option does, counts as a whole as well.
+
+*Vectors*: the cosine between the question and the nearest passage of the text, and to some part the second nearest.
+Without an embedding model, or while it is away, the score is that of the words alone.
+
+Of several questions the best score counts.
 Where there is a reranker its scores take the place of these, unless the ranker is `none`.
 """
 
@@ -82,7 +86,6 @@ class Searcher:
         chunks = await _size(db, project_id, store_ids)
         reranker = self.reranker if ranker != NO_RERANKING else None
         params: dict[str, Any] = {
-            **ranking.FIGURES,
             "store_ids": list(store_ids),
             "project_id": project_id,
             "queries": [" ".join(query.split()[:WORDS]) for query in queries],
@@ -91,7 +94,9 @@ class Searcher:
             "limit": limit if reranker is None else max(limit, RERANKED),
         }
         asked = await self._vectors(db, queries)
-        rows = await db.all(ranking.search(_how(asked, chunks)), params | asked._asdict())
+        how = _how(asked, chunks)
+        params |= {"enough": ranking.ENOUGH, "candidates": ranking.CANDIDATES[how], **asked._asdict()}
+        rows = await db.all(ranking.search(how), params)
         if reranker is None or not rows:
             return rows
         return (await _reranked(reranker, queries, rows, threshold))[:limit]
