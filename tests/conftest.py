@@ -41,7 +41,7 @@ def room() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(room: Path) -> Iterator[Postgres]:
-    server = Postgres(room / "postgres")
+    server = Postgres(room / "postgres", settings={"fsync": "off"})  # processes are killed here, no machine is
     server.start()
     yield server
     server.stop()
