@@ -145,6 +145,7 @@ def the_demo_runs_through(data: Path) -> None:
     done = command("demo", "--data-dir", data, cwd=data)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "function call: get_weather(" in done.stdout
+    assert "[found in shop.txt, score " in done.stdout
 
 
 def others_are_refused(data: Path, port: int) -> None:
