@@ -1,0 +1,118 @@
+"""The benchmark of search itself: figures that are known, and a small manual with its questions."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.retrieval import corpus, questions
+from tests.benchmarks.retrieval.manual import Block, Page, read
+from tests.benchmarks.retrieval.metrics import Quality, difference, macro, mean, quality
+from tests.benchmarks.retrieval.package import NoManual, manual
+from tests.benchmarks.retrieval.questions import Question, Removal
+from tests.benchmarks.retrieval.rankers import Bm25, Cosine
+
+LONG = "Nothing that anybody would ask for stands here, and it goes on for a while. " * 4
+
+
+def test_an_order_with_the_answers_first_is_perfect() -> None:
+    assert quality([4, 7, 1, 2], {4, 7}) == Quality(1, 1, 1, 1, 1)
+
+
+def test_an_answer_further_down_counts_less() -> None:
+    found = quality([9, 8, 4, 6, 5, 7], {4, 7})
+    gain = 1 / math.log2(4) + 1 / math.log2(7)
+    assert (found.recall_1, found.recall_5, found.recall_10, found.mrr) == (0, 1, 1, 1 / 3)
+    assert found.ndcg_10 == pytest.approx(gain / (1 + 1 / math.log2(3)))
+
+
+def test_an_answer_beyond_the_tenth_place_is_no_recall_but_some_rank() -> None:
+    found = quality([*range(100, 110), 4], {4})
+    assert found == Quality(0, 0, 0, 1 / 11, 0)
+
+
+def test_no_answer_is_nothing() -> None:
+    assert quality([1, 2], {3}) == Quality(0, 0, 0, 0, 0)
+
+
+def test_ten_places_are_all_that_more_answers_can_fill() -> None:
+    assert quality(list(range(10)), set(range(50))).ndcg_10 == pytest.approx(1)
+
+
+def test_a_kind_of_few_questions_counts_as_much_as_one_of_many() -> None:
+    good, bad = Quality(1, 1, 1, 1, 1), Quality(0, 0, 0, 0, 0)
+    assert mean([good, bad, bad, bad]).mrr == pytest.approx(1 / 4)
+    assert macro({"one": [good], "other": [bad, bad, bad]}).mrr == pytest.approx(1 / 2)
+
+
+def test_a_difference_in_every_question_is_no_chance() -> None:
+    found = difference([1.0] * 30, [0.5] * 30)
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_a_difference_in_few_questions_may_be_chance() -> None:
+    found = difference([1, 0, 0, 1, 1, 0, 1, 0], [0, 1, 0, 1, 0, 1, 1, 0])
+    assert found.low < 0 < found.high
+
+
+async def test_bm25_prefers_the_rare_word() -> None:
+    ranker = Bm25(["the cat sat", "the dog sat", "the dog ran", "the wal_level sat", "the fish swam"])
+    assert (await ranker.rank(["the wal_level"]))[0][0] == 3
+
+
+async def test_a_chunk_is_as_near_as_its_nearest_vector() -> None:
+    chunks = [np.array([[1, 0], [0, 1]], np.float32), np.array([[0.8, 0.6]], np.float32)]
+    ranker = Cosine(chunks, {"up": np.array([[0, 1]], np.float32), "right": np.array([[0.9, 0.1]], np.float32)})
+    assert await ranker.rank(["up", "right"]) == [[0, 1], [0, 1]]
+    assert list(ranker.scores("up")) == pytest.approx([1, 0.6])
+
+
+def test_pages_are_read_in_their_order_and_without_their_frames(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<link rel="next" href="a.html"><body><div class="toc">a list</div></body>')
+    (tmp_path / "a.html").write_text(
+        "<meta charset='utf-8'><title>DROP</title><body>"
+        "<div class='navheader'>Prev <a accesskey='u' href='top.html'>Up</a></div>"
+        "<div class='refentry' id='DROP'><div class='refnamediv'><p>DROP — remove it</p></div>"
+        "<p>Says\n more in <a href='b.html#X' title='B'>Section 2</a>, and <code>code</code>.</p>"
+        "<dl><dt id='GUC-A'>a (<code>int</code>)</dt><dd><p>An option.</p></dd></dl>"
+        "<pre>SELECT  1;\n</pre></div></body>"
+    )
+    first, page = read(tmp_path)
+    assert (first.blocks, page.title, page.purpose, page.path) == ([], "DROP", "remove it", ("top.html",))
+    said, term, option, code = page.blocks
+    assert (said.text, said.section) == ("Says more in Section 2, and code.", "a.html#DROP")
+    assert said.text[said.links[0].begins : said.links[0].ends] == "Section 2"
+    assert (term.text, option.text, option.entry) == ("a (int)", "An option.", "a.html#GUC-A")
+    assert (code.kind, code.text, code.entry) == ("code", "SELECT  1;", None)
+
+
+def test_what_asks_is_taken_out_of_what_is_searched() -> None:
+    page = Page("a.html", "A", (), blocks=[Block("paragraph", "Ask this. Keep that.", "a.html#A")])
+    ((_, left),) = questions.without([page], [Removal(("a.html", 0), "Ask this.")])
+    assert left.text == "Keep that."
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.html", "a.md", "a.txt"])
+def test_a_place_is_found_in_every_format(name: str) -> None:
+    sought = [
+        Block("heading", "Where it is", "a.html#B", depth=2),
+        Block("paragraph", "The *answer* is_here: 42. " * 9, "a.html#B"),
+    ]
+    around = [Block("paragraph", f"Page {number}. {LONG}", "a.html#A") for number in range(60)]
+    page = Page("a.html", "A", (), blocks=[*around, *sought, *around])
+
+    found = corpus.of([corpus.plan(name, [page])], [Question("name", "42", ("a.html#B",))])
+
+    assert found.lost == 0
+    (asked,) = found.asked
+    seen = {chunk.key: chunk.text.count("here: 42.") for chunk in found.chunks}  # of nine
+    assert {key for key, times in seen.items() if times >= 7} <= asked.answers
+    assert asked.answers <= {key for key, times in seen.items() if times >= 3}
+    assert 0 < len(asked.answers) < len(found.chunks)
+
+
+def test_without_the_package_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoManual, match="dpkg -x"):
+        manual(tmp_path)
