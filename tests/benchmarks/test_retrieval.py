@@ -10,6 +10,7 @@ from tests.benchmarks.retrieval import corpus, questions
 from tests.benchmarks.retrieval.manual import Block, Page, read
 from tests.benchmarks.retrieval.metrics import Quality, difference, macro, mean, quality
 from tests.benchmarks.retrieval.package import NoManual, manual
+from tests.benchmarks.retrieval.passages import Passage
 from tests.benchmarks.retrieval.questions import Question, Removal
 from tests.benchmarks.retrieval.rankers import Bm25, Cosine
 
@@ -61,11 +62,16 @@ async def test_bm25_prefers_the_rare_word() -> None:
     assert (await ranker.rank(["the wal_level"]))[0][0] == 3
 
 
-async def test_a_chunk_is_as_near_as_its_nearest_vector() -> None:
-    chunks = [np.array([[1, 0], [0, 1]], np.float32), np.array([[0.8, 0.6]], np.float32)]
-    ranker = Cosine(chunks, {"up": np.array([[0, 1]], np.float32), "right": np.array([[0.9, 0.1]], np.float32)})
-    assert await ranker.rank(["up", "right"]) == [[0, 1], [0, 1]]
-    assert list(ranker.scores("up")) == pytest.approx([1, 0.6])
+async def test_a_chunk_is_as_near_as_its_nearest_passage() -> None:
+    pieces = [
+        Passage(0, 0, 0, "east"),
+        Passage(0, 1, 1, "north"),
+        Passage(1, 1, 0, "northeast"),
+        Passage(2, 2, 0, "south"),
+    ]
+    ways = {"east": [1, 0], "north": [0, 1], "northeast": [0.6, 0.8], "south": [0, -1], "ask": [0.7, 0.7]}
+    ranker = Cosine(3, pieces, {name: np.array(way, np.float32) for name, way in ways.items()})
+    assert await ranker.rank(["north", "ask", "east"]) == [[0, 1], [1, 0], [0, 1]]
 
 
 def test_pages_are_read_in_their_order_and_without_their_frames(tmp_path: Path) -> None:

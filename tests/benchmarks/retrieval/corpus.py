@@ -55,6 +55,7 @@ class Chunk:
     ends: int
     page: int | None
     headings: Sequence[str]
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _put_together(
     for document in documents:
         spans |= {place: (document.filename, *span) for place, span in document.spans.items()}
         for chunk in document.chunks:
-            fields = (chunk[name] for name in ("text", "begins", "ends", "page", "headings"))
+            fields = (chunk[name] for name in ("text", "begins", "ends", "page", "headings", "tokens"))
             chunks.append(Chunk(len(chunks), document.filename, *fields))
     by_file = dict[str, list[Chunk]]()
     for chunk in chunks:

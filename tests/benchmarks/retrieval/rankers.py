@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rank_bm25 import BM25Okapi
 
 from tests.benchmarks.retrieval.metrics import DEPTH
+from tests.benchmarks.retrieval.passages import Passage
 
 WORD = re.compile(r"\w+")
 
@@ -35,18 +36,22 @@ class Bm25:
 class Cosine:
     """All chunks by the nearest of their vectors, one after the other."""
 
-    def __init__(self, chunks: Sequence[NDArray[np.float32]], queries: Mapping[str, NDArray[np.float32]]) -> None:
-        self._vectors = np.concatenate(chunks)
-        self._starts = np.cumsum([0, *(len(vectors) for vectors in chunks[:-1])])
-        self._queries = queries
+    def __init__(self, chunks: int, passages: Sequence[Passage], vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """`vectors` are those of passages and of questions, of length 1."""
+        self._vectors = np.stack([vectors[passage.text] for passage in passages])
+        pairs = [(key, n) for n, one in enumerate(passages) for key in range(one.first, one.last + 1)]
+        self._keys, self._passages = np.array(pairs).T
+        self._chunks, self._queries = chunks, vectors
 
     async def rank(self, queries: Sequence[str]) -> list[list[int]]:
         """Raises KeyError for a query that has no vector."""
-        return [best(self.scores(query)) for query in queries]
+        return [best(self._scores(query)) for query in queries]
 
-    def scores(self, query: str) -> NDArray[np.float32]:
-        """Of every chunk."""
-        return np.maximum.reduceat(self._vectors @ self._queries[query][0], self._starts)
+    def _scores(self, query: str) -> NDArray[np.float32]:
+        scores = np.zeros(self._chunks, np.float32)
+        near = self._vectors @ self._queries[query]
+        np.maximum.at(scores, self._keys, near[self._passages])
+        return scores
 
 
 def words(text: str) -> list[str]:
