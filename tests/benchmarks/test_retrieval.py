@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infra.embedded.postgres import Postgres
 from tests.benchmarks.retrieval import corpus, questions
+from tests.benchmarks.retrieval.corpus import Chunk
 from tests.benchmarks.retrieval.manual import Block, Page, read
 from tests.benchmarks.retrieval.metrics import Quality, difference, macro, mean, quality
 from tests.benchmarks.retrieval.package import NoManual, manual
 from tests.benchmarks.retrieval.passages import Passage
 from tests.benchmarks.retrieval.questions import Question, Removal
 from tests.benchmarks.retrieval.rankers import Bm25, Cosine
+from tests.benchmarks.retrieval.server import served
+from tests.system import create_database
 
 LONG = "Nothing that anybody would ask for stands here, and it goes on for a while. " * 4
 
@@ -122,3 +126,15 @@ def test_without_the_package_it_is_said_what_to_do(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoManual, match="dpkg -x"):
         manual(tmp_path)
+
+
+async def test_the_server_searches_the_same_chunks_by_words_and_by_vectors(postgres: Postgres) -> None:
+    texts = ["Apples keep for months.", "Pears do not.", "max_wal_size is a setting."]
+    found = [Chunk(key, f"{key}.txt", text, 0, len(text), None, (), 8) for key, text in enumerate(texts)]
+    pieces = [Passage(chunk.key, chunk.key, 0, chunk.text) for chunk in found]
+    ways = {texts[0]: [1, 0], texts[1]: [0, 1], texts[2]: [-1, 0], "max_wal_size": [0, -1], "fruit": [0.6, 0.8]}
+    vectors = {text: np.array(way, np.float32) for text, way in ways.items()}
+    async with served(create_database(postgres.url, "bench_retrieval"), found, pieces, vectors) as search:
+        assert [order[:2] for order in await search.rank(["fruit"])] == [[1, 0]]
+        assert [order[0] for order in await search.rank(["max_wal_size"])] == [2]
+        assert await search.by_words().rank(["apples", "fruit"]) == [[0], []]
