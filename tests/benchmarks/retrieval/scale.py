@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from shared.database import Database
 from shared.embeddings.spaces import Spaces, index
-from shared.vector_stores.search import search
+from shared.vector_stores.search import Searcher
 from tests.benchmarks.retrieval.server import Known
 
 Vectors = NDArray[np.float32]
@@ -116,7 +116,9 @@ async def measure(url: str, sizes: Sequence[int], queries: int) -> list[Cost]:
             _fill(connection, space, topics, {store: (int(store[3:]), own) for store, own in owns.items()})
         await database.all(text(index(space, DIMENSIONS)))
         await database.all(text("VACUUM (ANALYZE)"))
-        return [await _cost(database, spaces, topics, store, own, known, queries) for store, own in owns.items()]
+        return [
+            await _cost(database, Searcher(spaces), topics, store, own, known, queries) for store, own in owns.items()
+        ]
 
 
 def _fill(
@@ -144,7 +146,7 @@ def _fill(
 
 async def _cost(
     database: Database,
-    spaces: Spaces,
+    searcher: Searcher,
     topics: Topics,
     store: str,
     own: Sequence[int],
@@ -157,10 +159,10 @@ async def _cost(
         bare, spoken = f"question{number}", f"{words.text(ASKED_WORDS)} question{number}"
         known[bare] = known[spoken] = vector
         began = time.perf_counter()
-        rows = await search(database, spaces, PROJECT, [store], [bare])
+        rows = await searcher.search(database, PROJECT, [store], [bare])
         took.append(time.perf_counter() - began)
         began = time.perf_counter()
-        await search(database, spaces, PROJECT, [store], [spoken])
+        await searcher.search(database, PROJECT, [store], [spoken])
         took_words.append(time.perf_counter() - began)
         exact = {"dimensions": DIMENSIONS, "vector": literal(vector), "store": store}
         nearest = {row["id"] for row in await database.all(_EXACT, exact)}

@@ -17,7 +17,7 @@ from shared.database import Database, to_json
 from shared.embeddings.client import TIMEOUT, Embeddings
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding, reading
-from shared.vector_stores.search import search
+from shared.vector_stores.search import Searcher
 from tests.benchmarks.retrieval.corpus import OVERLAP, SIZE, Chunk
 from tests.benchmarks.retrieval.metrics import DEPTH
 from tests.benchmarks.retrieval.passages import Passage
@@ -60,22 +60,22 @@ class Known(Embeddings):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Search as the API and the assistants do it; without `spaces`, by words alone."""
+    """Search as the API and the assistants do it; a searcher without a model does it by words alone."""
 
     database: Database
-    spaces: Spaces | None
+    searcher: Searcher
     keys: Mapping[str, int]
 
     def by_words(self) -> "Served":
         """The same without a model."""
-        return replace(self, spaces=None)
+        return replace(self, searcher=Searcher())
 
     async def rank(self, queries: Sequence[str]) -> list[list[int]]:
         """One after the other."""
         return [await self._search(query) for query in queries]
 
     async def _search(self, query: str) -> list[int]:
-        rows = await search(self.database, self.spaces, PROJECT, [STORE], [query], limit=DEPTH)
+        rows = await self.searcher.search(self.database, PROJECT, [STORE], [query], limit=DEPTH)
         return [self.keys[row["chunk_id"]] for row in rows]
 
 
@@ -97,7 +97,7 @@ async def served(
             await _embed(database, file, space, first, [p for p in passages if first <= p.first <= last], vectors)
         await database.all(_DONE, {"store": STORE})
         await database.all(text("ANALYZE"))
-        yield Served(database, spaces, keys)
+        yield Served(database, Searcher(spaces), keys)
 
 
 async def _add(database: Database, file: str, filename: str, chunks: Sequence[Chunk]) -> None:
