@@ -3,9 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from api import errors
+from api.description import Application
 from api.middleware import RequestContext
 from api.routes import (
     assistants,
@@ -26,19 +25,19 @@ from shared.readiness import notify_ready
 from shared.settings import Settings
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Application:
     """An application that serves with these settings; nothing is opened before it starts."""
     configure_logging(settings)
     crashpoints.arm(settings.crash_at)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(app: Application) -> AsyncGenerator[None]:
         async with running(settings) as services:
             app.state.services = services
             notify_ready(settings)
             yield
 
-    app = FastAPI(title="assistantd", lifespan=lifespan, redirect_slashes=False)
+    app = Application(title="assistantd", lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(RequestContext)
     errors.install(app)
     app.include_router(health.router, tags=["Health"])

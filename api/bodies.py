@@ -20,7 +20,9 @@ async def pieces(file: UploadFile, most: int, what: str, param: str) -> AsyncIte
 
 
 def refuse_unknown(form: FormData, known: set[str]) -> None:
-    """A field that has no effect is refused by name. Raises InvalidRequest."""
+    """A field that has no effect is refused by name, as is one that comes twice. Raises InvalidRequest."""
     for name in form:
         if name not in known:
             raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+        if len(form.getlist(name)) > 1:
+            raise InvalidRequest(f"Invalid '{name}': it was given more than once.", param=name, code="invalid_value")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.settings import Settings
+from shared.wire.shapes.files import ModelObject
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -27,15 +28,15 @@ class Catalog:
         self._endpoint = settings.upstream
         self._client: AsyncOpenAI | None = None
         self._asking = asyncio.Lock()
-        self._upstream: dict[str, dict[str, Any]] = {}
+        self._upstream: dict[str, ModelObject] = {}
         self._asked_at = -REMEMBERED_FOR_S
 
-    async def all(self) -> list[dict[str, Any]]:
+    async def all(self) -> list[ModelObject]:
         """Every model, aliases first."""
         aliases = {name: _model(name) for name in self._aliases if name != ANY}
         return list((aliases | await self._listed()).values())
 
-    async def get(self, name: str) -> dict[str, Any] | None:
+    async def get(self, name: str) -> ModelObject | None:
         """One model; any name is one where `*` is an alias."""
         if name in self._aliases or ANY in self._aliases:
             return _model(name)
@@ -47,7 +48,7 @@ class Catalog:
         if self._client is not None:
             await self._client.close()
 
-    async def _listed(self, at_most_s: float = REMEMBERED_FOR_S) -> dict[str, dict[str, Any]]:
+    async def _listed(self, at_most_s: float = REMEMBERED_FOR_S) -> dict[str, ModelObject]:
         async with self._asking:  # one asks, the others wait for its answer
             if self._endpoint is not None and time.monotonic() >= self._asked_at + at_most_s:
                 try:
@@ -57,7 +58,7 @@ class Catalog:
                 self._asked_at = time.monotonic()
         return self._upstream
 
-    async def _ask(self, endpoint: tuple[str, str]) -> dict[str, dict[str, Any]]:
+    async def _ask(self, endpoint: tuple[str, str]) -> dict[str, ModelObject]:
         """The endpoint's own list. Raises the client's errors, and others for answers of odd shapes."""
         client = self._client
         if client is None:
@@ -68,5 +69,5 @@ class Catalog:
         return {model.id: _model(model.id, model.created, model.owned_by) for model in page.data or []}
 
 
-def _model(name: str, created: int | None = None, owned_by: str | None = None) -> dict[str, Any]:
+def _model(name: str, created: int | None = None, owned_by: str | None = None) -> ModelObject:
     return {"id": name, "object": "model", "created": created or 0, "owned_by": owned_by or "assistantd"}

@@ -1,10 +1,9 @@
 """What handlers may ask for; a handler's signature says all that it can touch."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import orjson
 from fastapi import Depends, Header, Path, Query, Request
-from fastapi.responses import Response
+from pydantic.config import JsonDict
 
 from api.auth import Caller
 from api.services import Services
@@ -23,7 +22,10 @@ def _services(request: Request) -> Services:
 TheServices = Annotated[Services, Depends(_services)]
 
 
-def _dialect(openai_beta: Annotated[str | None, Header()] = None) -> Dialect:
+_DIALECTS: JsonDict = {"enum": ["assistants=v1", "assistants=v2"]}
+
+
+def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_DIALECTS)] = None) -> Dialect:
     """v2 unless the client says v1: OpenAI refused calls without the header, which helped nobody."""
     match openai_beta:
         case None | "assistants=v2":
@@ -82,8 +84,3 @@ def _contents(
 
 Contents = Annotated[bool, Depends(_contents)]
 """Are the texts that file_search found to be shown?"""
-
-
-def reply(body: Any, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer, serialised once."""
-    return Response(orjson.dumps(body), headers=headers, media_type="application/json")

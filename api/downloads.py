@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
+from typing_extensions import override
 
 from api.errors import NO_SUCH_RANGE, OK, PARTIAL_CONTENT
 from shared.database import Row
@@ -22,7 +23,27 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
-async def download(store: BlobStore, file: Row, wanted: str | None) -> Response:
+class Download(StreamingResponse):
+    """Closes what it reads from, also when the client goes away in the middle."""
+
+    def __init__(
+        self, first: bytes, rest: AsyncGenerator[bytes], status: int, headers: dict[str, str], kind: str
+    ) -> None:
+        async def chunks() -> AsyncGenerator[bytes]:
+            yield first
+            async for chunk in rest:
+                yield chunk
+
+        super().__init__(chunks(), status, headers, kind)
+        self._rest = rest
+
+    @override
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+
+
+async def download(store: BlobStore, file: Row, wanted: str | None) -> Download:
     """The file's bytes, or those that the header `Range` wants. What a tenant uploaded is never shown by a browser as a
     page of ours.
 
@@ -49,31 +70,12 @@ async def download(store: BlobStore, file: Row, wanted: str | None) -> Response:
         await chunks.aclose()
         raise
     status = OK if span is None else PARTIAL_CONTENT
-    return _Download(first, chunks, status, headers, _kind(file["filename"]))
+    return Download(first, chunks, status, headers, _kind(file["filename"]))
 
 
 def etag(file: Row) -> str:
     """Names the content: two files with the same bytes have the same."""
     return f'"{file["sha256"]}"'
-
-
-class _Download(StreamingResponse):
-    """Closes what it reads from, also when the client goes away in the middle."""
-
-    def __init__(
-        self, first: bytes, rest: AsyncGenerator[bytes], status: int, headers: dict[str, str], kind: str
-    ) -> None:
-        async def chunks() -> AsyncGenerator[bytes]:
-            yield first
-            async for chunk in rest:
-                yield chunk
-
-        super().__init__(chunks(), status, headers, kind)
-        self._rest = rest
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        async with aclosing(self._rest):
-            await super().__call__(scope, receive, send)
 
 
 def _span(wanted: str | None, size: int) -> tuple[int, int] | None:

@@ -27,7 +27,15 @@ class _Request(Request):
 V1 = "assistants=v1"
 
 
-class JsonRoute(APIRoute):
+class PlainRoute(APIRoute):
+    """A route whose handler makes its answer itself: FastAPI is kept from making a model of what it says of it."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        options["response_model"] = None
+        super().__init__(path, endpoint, **options)
+
+
+class JsonRoute(PlainRoute):
     """A route for callers with a key, whose handler gets its body from `_Request`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -47,6 +55,8 @@ class JsonRoute(APIRoute):
             if kind is not None:
                 _refuse_other_kinds(request, kind)
             request = _Request(request.scope, request.receive)
+            if kind is None and request.method == "POST":
+                await _refuse_any(request)
             request.state.project_id = project_id
             if request.method == "POST" and HEADER in request.headers:
                 return await once(request, project_id, handle)
@@ -79,8 +89,18 @@ class V1Route(JsonRoute):
 def _refuse_unknown(request: Request, queries: set[str], *, filtered: bool) -> None:
     """A parameter that has no effect is refused by name; filters judge themselves. Raises InvalidRequest."""
     for name in request.query_params:
-        if name not in queries and not (filtered and filters.is_one(name)):
+        if filtered and filters.is_one(name):
+            continue
+        if name not in queries:
             raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+        if not name.endswith("[]") and len(request.query_params.getlist(name)) > 1:
+            raise InvalidRequest(f"Invalid '{name}': it was given more than once.", param=name, code="invalid_value")
+
+
+async def _refuse_any(request: Request) -> None:
+    """A body where none is taken is not ignored; an empty object says nothing. Raises InvalidRequest."""
+    if (await request.body()).strip() not in (b"", b"{}", b"null"):
+        raise InvalidRequest("This API method takes no body.", code="unknown_parameter")
 
 
 def _refuse_other_kinds(request: Request, kind: str) -> None:

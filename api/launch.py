@@ -7,10 +7,8 @@ from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fastapi.responses import Response
-
-from api.dependencies import reply
 from api.reader import BEGINNING
+from api.replies import Reply, reply
 from api.services import Services
 from api.sse import EventStream
 from shared.crashpoints import crossing
@@ -22,8 +20,9 @@ from shared.events.types import EventId
 from shared.events.writer import EventWriter
 from shared.runs.status import TERMINAL
 from shared.wire.fields import Dialect
-from shared.wire.objects import Object
 from shared.wire.runs import run_object
+from shared.wire.shapes.runs import RunObject
+from shared.wire.shapes.threads import ThreadObject
 from shared.wire.steps import step_object
 from shared.wire.threads import thread_object
 
@@ -43,7 +42,7 @@ class RunStream(EventStream):
         self.begins_after = begins_after
 
 
-def new_thread(row: Row, params: Mapping[str, Any]) -> Object:
+def new_thread(row: Row, params: Mapping[str, Any]) -> ThreadObject:
     """The thread that was made in the statement that made this run, and at its instant."""
     return thread_object(
         {
@@ -55,7 +54,9 @@ def new_thread(row: Row, params: Mapping[str, Any]) -> Object:
     )
 
 
-def started(services: Services, row: Row, dialect: Dialect, *, stream: bool, thread: Object | None = None) -> Response:
+def started(
+    services: Services, row: Row, dialect: Dialect, *, stream: bool, thread: ThreadObject | None = None
+) -> Reply[RunObject] | RunStream:
     """A run was created."""
     crossing("run.created")
     run = run_object(row, dialect)
@@ -67,7 +68,9 @@ def started(services: Services, row: Row, dialect: Dialect, *, stream: bool, thr
     return _rung(services, row, writer, run, stream=stream)
 
 
-def resumed(services: Services, row: Row, step: Mapping[str, Any], dialect: Dialect, *, stream: bool) -> Response:
+def resumed(
+    services: Services, row: Row, step: Mapping[str, Any], dialect: Dialect, *, stream: bool
+) -> Reply[RunObject] | RunStream:
     """Tool outputs were submitted."""
     crossing("outputs.submitted")
     run = run_object(row, dialect)
@@ -83,7 +86,7 @@ def promoted(services: Services, row: Row | None) -> None:
         services.doorbell.ring(row["id"])
 
 
-def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
+def cancelled(services: Services, row: Row, dialect: Dialect) -> Reply[RunObject]:
     """A run was cancelled, or its worker has to be told."""
     crossing("cancel.requested")
     run = run_object(row, dialect)
@@ -97,7 +100,7 @@ def cancelled(services: Services, row: Row, dialect: Dialect) -> Response:
     return reply(run)
 
 
-def joined(services: Services, row: Row, last_event_id: str | None) -> Response:
+def joined(services: Services, row: Row, last_event_id: str | None) -> RunStream:
     """A client listens in, from the beginning or after the event that it saw last. Raises InvalidRequest."""
     try:
         after = EventId.parse(last_event_id) if last_event_id else BEGINNING
@@ -121,7 +124,9 @@ def _writer(services: Services, row: Row) -> EventWriter:
     return EventWriter(services.outbox, row["id"], row["term"], keep=keeping(row))
 
 
-def _rung(services: Services, row: Row, writer: EventWriter, run: Object, *, stream: bool) -> Response:
+def _rung(
+    services: Services, row: Row, writer: EventWriter, run: RunObject, *, stream: bool
+) -> Reply[RunObject] | RunStream:
     """Subscribe before ringing, so that no event can be missed."""
     run_id, commands = row["id"], writer.take()
     reader = services.streams.subscribe(run_id, writer.entry.last) if stream and writer.entry else None

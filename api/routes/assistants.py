@@ -1,11 +1,11 @@
 """/v1/assistants."""
 
 from fastapi import APIRouter
-from fastapi.responses import Response
 
 from api import searched_files, tool_resources
-from api.dependencies import AssistantId, TheCaller, ThePage, TheServices, reply
+from api.dependencies import AssistantId, TheCaller, ThePage, TheServices
 from api.json_route import JsonRoute
+from api.replies import Reply, reply
 from shared import table
 from shared.assistants import commands as assistants
 from shared.assistants.rows import Assistant
@@ -13,12 +13,14 @@ from shared.files import commands as files
 from shared.wire.assistants import CreateAssistant, ModifyAssistant, assistant_object
 from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import deleted, listing
+from shared.wire.shapes.assistants import AssistantObject
+from shared.wire.shapes.lists import Deleted, ListObject
 
 router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/assistants")
-async def create_assistant(body: CreateAssistant, caller: TheCaller, services: TheServices) -> Response:
+async def create_assistant(body: CreateAssistant, caller: TheCaller, services: TheServices) -> Reply[AssistantObject]:
     """Create an assistant."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
@@ -28,14 +30,16 @@ async def create_assistant(body: CreateAssistant, caller: TheCaller, services: T
 
 
 @router.get("/assistants")
-async def list_assistants(caller: TheCaller, services: TheServices, page: ThePage) -> Response:
+async def list_assistants(
+    caller: TheCaller, services: TheServices, page: ThePage
+) -> Reply[ListObject[AssistantObject]]:
     """List assistants."""
     found = await table.page(services.executor, Assistant, {"project_id": caller.project_id}, page)
     return reply(listing(found, lambda row: assistant_object(row, caller.dialect)))
 
 
 @router.get("/assistants/{assistant_id}")
-async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
+async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Reply[AssistantObject]:
     """Retrieve an assistant."""
     row = await assistants.get(services.executor, caller.project_id, assistant_id)
     return reply(assistant_object(row, caller.dialect))
@@ -44,7 +48,7 @@ async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: 
 @router.post("/assistants/{assistant_id}")
 async def modify_assistant(
     assistant_id: AssistantId, body: ModifyAssistant, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[AssistantObject]:
     """Modify an assistant; what is absent stays as it is."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
@@ -56,7 +60,7 @@ async def modify_assistant(
 
 
 @router.delete("/assistants/{assistant_id}")
-async def delete_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Response:
+async def delete_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete an assistant; its runs and messages stay."""
     await assistants.delete(services.executor, caller.project_id, assistant_id)
     return reply(deleted("assistant.deleted", assistant_id))

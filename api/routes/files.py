@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Header, Query, Request, UploadFile
-from fastapi.responses import Response
 
 from api.bodies import pieces, refuse_unknown
-from api.dependencies import FileId, TheCaller, TheServices, reply
-from api.downloads import download, etag
+from api.dependencies import FileId, TheCaller, TheServices
+from api.downloads import Download, download, etag
 from api.json_route import JsonRoute
+from api.replies import Reply, reply
 from shared import table
 from shared.errors import InvalidRequest
 from shared.files import commands as files
@@ -18,6 +18,8 @@ from shared.table import Page
 from shared.wire import limits
 from shared.wire.files import Purpose, file_object
 from shared.wire.objects import deleted, listing
+from shared.wire.shapes.files import FileObject
+from shared.wire.shapes.lists import Deleted, ListObject
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -34,7 +36,7 @@ async def upload_file(
     purpose: Annotated[Purpose, Form()],
     anchor: Annotated[Literal["created_at"] | None, Form(alias="expires_after[anchor]")] = None,
     seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=_SHORTEST, le=_LONGEST)] = None,
-) -> Response:
+) -> Reply[FileObject]:
     """Upload a file; it goes to the blob store in pieces."""
     refuse_unknown(await request.form(), UPLOAD_FIELDS)  # which FastAPI has read already
     if (anchor is None) != (seconds is None):
@@ -59,20 +61,20 @@ async def list_files(
     limit: Annotated[int, Query(ge=1, le=limits.PAGE_OF_FILES)] = limits.PAGE_OF_FILES,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
-) -> Response:
+) -> Reply[ListObject[FileObject]]:
     """List files, of one purpose or of all."""
     keys = {"project_id": caller.project_id} | ({} if purpose is None else {"purpose": purpose})
     return reply(listing(await table.page(services.executor, File, keys, Page(limit, order, after)), file_object))
 
 
 @router.get("/files/{file_id}")
-async def get_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+async def get_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Reply[FileObject]:
     """Retrieve the facts about a file."""
     return reply(file_object(await files.get(services.executor, caller.project_id, file_id)))
 
 
 @router.delete("/files/{file_id}")
-async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete a file."""
     await files.delete(services.executor, services.store, caller.project_id, file_id)
     return reply(deleted("file", file_id))
@@ -85,7 +87,7 @@ async def get_file_content(
     services: TheServices,
     wanted: Annotated[str | None, Header(alias="range")] = None,
     if_range: Annotated[str | None, Header()] = None,
-) -> Response:
+) -> Download:
     """Download a file, or a range of its bytes."""
     row = await files.get(services.executor, caller.project_id, file_id)
     return await download(services.store, row, None if if_range not in (None, etag(row)) else wanted)

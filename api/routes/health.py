@@ -2,32 +2,55 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.responses import Response
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
+from typing_extensions import TypedDict
 
-from api.dependencies import TheServices, reply
+from api.dependencies import TheServices
 from api.errors import UNAVAILABLE
+from api.json_route import PlainRoute
+from api.replies import Reply, reply
 from shared.database import SCHEMA_VERSION
 
-router = APIRouter()
+router = APIRouter(route_class=PlainRoute)
+
+
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(TypedDict):
+    """What the process depends on: `ok`, or the name of an error."""
+
+    status: Literal["ok", "unavailable"]
+    database: str
+    redis: str
+
 
 PATIENCE = timedelta(seconds=2)
 
 
 @router.get("/healthz")
-async def healthz() -> Response:
+async def healthz() -> Reply[Health]:
     """The process answers."""
     return reply({"status": "ok"})
 
 
-@router.get("/readyz")
-async def readyz(services: TheServices) -> Response:
+@router.get("/readyz", responses={UNAVAILABLE: {"description": "It can't."}})
+async def readyz(services: TheServices) -> Reply[Readiness]:
     """The process can do its work. Without Redis it still can: runs are accepted, and begin when Redis is back."""
     database, redis = await asyncio.gather(_database(services), _redis(services))
-    response = reply({"status": "ok" if database == "ok" else "unavailable", "database": database, "redis": redis})
+    facts: Readiness = {
+        "status": "ok" if database == "ok" else "unavailable",
+        "database": database,
+        "redis": redis,
+    }
+    response = reply(facts)
     if database != "ok":
         response.status_code = UNAVAILABLE
     return response

@@ -3,12 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header
-from fastapi.responses import Response
 
 from api import launch, searched_files
-from api.dependencies import Contents, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.auth import Caller
+from api.dependencies import Contents, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
+from api.launch import RunStream
+from api.replies import Reply, reply
 from api.services import Services
 from shared import ids, table
 from shared.assistants import commands as assistants
@@ -17,9 +19,12 @@ from shared.runs import commands as runs
 from shared.runs.rows import Run, RunStep
 from shared.runs.status import TERMINAL
 from shared.threads import commands as threads
-from shared.wire.fields import refuse_v1_fields
+from shared.wire.fields import refuse_v1_fields, stored_tools
 from shared.wire.objects import listing
 from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object
+from shared.wire.shapes.lists import ListObject
+from shared.wire.shapes.runs import RunObject
+from shared.wire.shapes.steps import RunStepObject
 from shared.wire.steps import step_object
 from shared.wire.threads import CreateThread, ModifyMetadata
 
@@ -27,12 +32,15 @@ router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/threads/runs")
-async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, services: TheServices) -> Response:
+async def create_thread_and_run(
+    body: CreateThreadAndRun, caller: TheCaller, services: TheServices
+) -> Reply[RunObject] | RunStream:
     """Create a thread and run it; streamed, if asked for."""
     thread = body.thread or CreateThread()
     for message in thread.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await _require_choice(services, caller, body)
     makes_stores = any(resources and resources.stores_to_make() for resources in body.resources())
     if makes_stores or thread.searched_files():
         await assistants.get(services.executor, caller.project_id, body.assistant_id)  # or stores would be left over
@@ -54,11 +62,12 @@ async def create_thread_and_run(body: CreateThreadAndRun, caller: TheCaller, ser
 @router.post("/threads/{thread_id}/runs")
 async def create_run(
     thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices, contents: Contents
-) -> Response:
+) -> Reply[RunObject] | RunStream:
     """Create a run; streamed, if asked for."""
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
+    await _require_choice(services, caller, body)
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"
     if when_busy == "cancel_active":
         await assistants.get(services.executor, caller.project_id, body.assistant_id)  # a refusal cancels nothing
@@ -82,7 +91,7 @@ async def create_run(
 @router.get("/threads/{thread_id}/runs")
 async def list_runs(
     thread_id: ThreadId, caller: TheCaller, services: TheServices, page: ThePage, metadata: TheMetadata
-) -> Response:
+) -> Reply[ListObject[RunObject]]:
     """List the thread's runs; `metadata[…]`, which is ours, leaves those that have it."""
     keys = {"thread_id": thread_id, "project_id": caller.project_id}
     found = await table.page(services.executor, Run, keys, page, table.with_metadata(metadata))
@@ -98,11 +107,13 @@ async def get_run(
     caller: TheCaller,
     services: TheServices,
     assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
-) -> Response:
+) -> Reply[RunObject]:
     """Retrieve a run; this is what clients poll. `assistantd=true` adds what else is known of it."""
     row = await runs.get(services.executor, caller.project_id, thread_id, run_id)
-    more = {"assistantd": run_facts(row)} if assistantd else {}
-    return reply(run_object(row, caller.dialect) | more, launch.POLL_AFTER)
+    shown = run_object(row, caller.dialect)
+    if assistantd:
+        shown["assistantd"] = run_facts(row)
+    return reply(shown, launch.POLL_AFTER)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/events")
@@ -112,7 +123,7 @@ async def follow_run(
     caller: TheCaller,
     services: TheServices,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> Response:
+) -> RunStream:
     """Stream the run's events from the beginning, or from after `Last-Event-ID`; ours, beyond the original."""
     row = await runs.get(services.executor, caller.project_id, thread_id, run_id)
     return launch.joined(services, row, last_event_id)
@@ -121,14 +132,14 @@ async def follow_run(
 @router.post("/threads/{thread_id}/runs/{run_id}")
 async def modify_run(
     thread_id: ThreadId, run_id: RunId, body: ModifyMetadata, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[RunObject]:
     """Modify a run's metadata."""
     row = await runs.modify(services.executor, caller.project_id, thread_id, run_id, body.columns())
     return reply(run_object(row, caller.dialect))
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel")
-async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Response:
+async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices) -> Reply[RunObject]:
     """Cancel a run: at once if nobody works on it, else its worker is told to stop."""
     row = await runs.cancel(services.executor, caller.project_id, thread_id, run_id)
     if row["status"] in TERMINAL and row["has_next"]:
@@ -139,7 +150,7 @@ async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, serv
 @router.post("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs")
 async def submit_tool_outputs(
     thread_id: ThreadId, run_id: RunId, body: SubmitToolOutputs, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[RunObject] | RunStream:
     """Give the run the outputs it waits for; streamed, if asked for."""
     row, step = await runs.submit_tool_outputs(services.executor, caller.project_id, thread_id, run_id, body.outputs())
     return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
@@ -148,7 +159,7 @@ async def submit_tool_outputs(
 @router.get("/threads/{thread_id}/runs/{run_id}/steps")
 async def list_steps(
     thread_id: ThreadId, run_id: RunId, caller: TheCaller, services: TheServices, page: ThePage, contents: Contents
-) -> Response:
+) -> Reply[ListObject[RunStepObject]]:
     """List what the run did."""
     keys = {"run_id": run_id, "thread_id": thread_id, "project_id": caller.project_id}
     found = await table.page(services.executor, RunStep, keys, page)
@@ -160,10 +171,21 @@ async def list_steps(
 @router.get("/threads/{thread_id}/runs/{run_id}/steps/{step_id}")
 async def get_step(
     thread_id: ThreadId, run_id: RunId, step_id: StepId, caller: TheCaller, services: TheServices, contents: Contents
-) -> Response:
+) -> Reply[RunStepObject]:
     """Retrieve one step."""
     row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
     return reply(step_object(row, caller.dialect, contents=contents))
+
+
+async def _require_choice(services: Services, caller: Caller, body: CreateRun | CreateThreadAndRun) -> None:
+    """A tool that is to be called has to be among the run's. Raises InvalidRequest, and NotFound for the assistant."""
+    if not body.forces_a_call():
+        return
+    if body.tools is None:
+        assistant = await assistants.get(services.executor, caller.project_id, body.assistant_id)
+        body.require_choice(assistant["tools"])
+    else:
+        body.require_choice(stored_tools(body.tools))
 
 
 def _defaults(services: Services) -> runs.Defaults:

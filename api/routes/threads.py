@@ -3,18 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import Response
 
 from api import searched_files, tool_resources
-from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.dependencies import MessageId, TheCaller, ThePage, TheServices, ThreadId
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
+from api.replies import Reply, reply
 from shared import table
 from shared.files import commands as files
 from shared.threads import commands as threads
 from shared.threads.rows import Message
 from shared.wire.fields import begins_with, refuse_v1_fields
 from shared.wire.objects import deleted, listing
+from shared.wire.shapes.lists import Deleted, ListObject
+from shared.wire.shapes.threads import MessageObject, ThreadObject
 from shared.wire.threads import (
     CreateMessage,
     CreateThread,
@@ -29,7 +31,9 @@ router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/threads")
-async def create_thread(caller: TheCaller, services: TheServices, body: CreateThread | None = None) -> Response:
+async def create_thread(
+    caller: TheCaller, services: TheServices, body: CreateThread | None = None
+) -> Reply[ThreadObject]:
     """Create a thread, with messages or without; the body may be absent."""
     body = body or CreateThread()
     for message in body.messages or []:
@@ -46,20 +50,22 @@ async def list_threads(
     page: ThePage,
     metadata: TheMetadata,
     order_by: threads.OrderBy = "created_at",
-) -> Response:
+) -> Reply[ListObject[ThreadObject]]:
     """List the project's threads, by creation or by last activity; ours, beyond the original."""
     found = await threads.page(services.executor, caller.project_id, page, metadata, order_by)
     return reply(listing(found, listed_thread_object))
 
 
 @router.get("/threads/{thread_id}")
-async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
+async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Reply[ThreadObject]:
     """Retrieve a thread."""
     return reply(thread_object(await threads.get(services.executor, caller.project_id, thread_id)))
 
 
 @router.post("/threads/{thread_id}")
-async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices) -> Response:
+async def modify_thread(
+    thread_id: ThreadId, body: ModifyThread, caller: TheCaller, services: TheServices
+) -> Reply[ThreadObject]:
     """Modify a thread."""
     await files.require(services.executor, caller.project_id, body.referred_files())
     await tool_resources.require(services, caller, body.tool_resources)
@@ -68,7 +74,7 @@ async def modify_thread(thread_id: ThreadId, body: ModifyThread, caller: TheCall
 
 
 @router.delete("/threads/{thread_id}")
-async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Response:
+async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete a thread with all that is in it; an active run ends without a trace."""
     await threads.delete(services.executor, caller.project_id, thread_id)
     return reply(deleted("thread.deleted", thread_id))
@@ -77,7 +83,7 @@ async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheSer
 @router.post("/threads/{thread_id}/messages")
 async def create_message(
     thread_id: ThreadId, body: CreateMessage, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[MessageObject]:
     """Add a message; not while a run is active on the thread."""
     refuse_v1_fields(body, caller.dialect, "file_ids")
     await files.require(services.executor, caller.project_id, body.referred_files())
@@ -96,7 +102,7 @@ async def list_messages(
     page: ThePage,
     metadata: TheMetadata,
     run_id: Annotated[Annotated[str, begins_with("run")] | None, Query()] = None,
-) -> Response:
+) -> Reply[ListObject[MessageObject]]:
     """List messages, newest first by default; `run_id` leaves those that the run made, and `metadata[…]`, which is
     ours, those that have it: at worst the whole thread is looked through.
     """
@@ -108,7 +114,9 @@ async def list_messages(
 
 
 @router.get("/threads/{thread_id}/messages/{message_id}")
-async def get_message(thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices) -> Response:
+async def get_message(
+    thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices
+) -> Reply[MessageObject]:
     """Retrieve a message."""
     row = await threads.get_message(services.executor, caller.project_id, thread_id, message_id)
     return reply(message_object(row, caller.dialect))
@@ -117,7 +125,7 @@ async def get_message(thread_id: ThreadId, message_id: MessageId, caller: TheCal
 @router.post("/threads/{thread_id}/messages/{message_id}")
 async def modify_message(
     thread_id: ThreadId, message_id: MessageId, body: ModifyMetadata, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[MessageObject]:
     """Modify a message's metadata."""
     row = await threads.modify_message(services.executor, caller.project_id, thread_id, message_id, body.columns())
     return reply(message_object(row, caller.dialect))
@@ -126,7 +134,7 @@ async def modify_message(
 @router.delete("/threads/{thread_id}/messages/{message_id}")
 async def delete_message(
     thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[Deleted]:
     """Delete a message."""
     await threads.delete_message(services.executor, caller.project_id, thread_id, message_id)
     return reply(deleted("thread.message.deleted", message_id))

@@ -1,20 +1,21 @@
 """/v1/uploads: files that come in parts."""
 
 from fastapi import APIRouter, Request, UploadFile
-from fastapi.responses import Response
 
 from api.bodies import pieces, refuse_unknown
-from api.dependencies import TheCaller, TheServices, UploadId, reply
+from api.dependencies import TheCaller, TheServices, UploadId
 from api.json_route import JsonRoute
+from api.replies import Reply, reply
 from shared.uploads import commands as uploads
 from shared.wire import limits
+from shared.wire.shapes.files import UploadObject, UploadPartObject
 from shared.wire.uploads import CompleteUpload, CreateUpload, part_object, upload_object
 
 router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/uploads")
-async def create_upload(body: CreateUpload, caller: TheCaller, services: TheServices) -> Response:
+async def create_upload(body: CreateUpload, caller: TheCaller, services: TheServices) -> Reply[UploadObject]:
     """Announce a file that comes in parts; it has an hour."""
     return reply(upload_object(await uploads.create(services.executor, caller.project_id, body.columns())))
 
@@ -22,7 +23,7 @@ async def create_upload(body: CreateUpload, caller: TheCaller, services: TheServ
 @router.post("/uploads/{upload_id}/parts")
 async def add_part(
     request: Request, upload_id: UploadId, data: UploadFile, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[UploadPartObject]:
     """Add a part; in which place it stands is said at the end."""
     refuse_unknown(await request.form(), {"data"})  # which FastAPI has read already
     chunks = pieces(data, limits.UPLOAD_PART_BYTES, "A part", "data")
@@ -33,7 +34,7 @@ async def add_part(
 @router.post("/uploads/{upload_id}/complete")
 async def complete_upload(
     upload_id: UploadId, body: CompleteUpload, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[UploadObject]:
     """Make the file of its parts."""
     upload, file = await uploads.complete(
         services.executor, services.store, caller.project_id, upload_id, body.part_ids, body.md5
@@ -42,6 +43,6 @@ async def complete_upload(
 
 
 @router.post("/uploads/{upload_id}/cancel")
-async def cancel_upload(upload_id: UploadId, caller: TheCaller, services: TheServices) -> Response:
+async def cancel_upload(upload_id: UploadId, caller: TheCaller, services: TheServices) -> Reply[UploadObject]:
     """Give the upload up."""
     return reply(upload_object(await uploads.cancel(services.executor, caller.project_id, upload_id)))

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter
-from fastapi.responses import Response
 
 from api import searched_files
-from api.dependencies import AssistantId, FileId, MessageId, TheCaller, ThePage, TheServices, ThreadId, reply
+from api.dependencies import AssistantId, FileId, MessageId, TheCaller, ThePage, TheServices, ThreadId
 from api.json_route import V1Route
+from api.replies import Reply, reply
 from shared import table
 from shared.assistants import commands as assistants
 from shared.database import Row
@@ -17,7 +17,10 @@ from shared.files.rows import File
 from shared.threads import commands as threads
 from shared.wire.assistants import CreateAssistantFile
 from shared.wire.files import assistant_file_object, message_file_object
-from shared.wire.objects import Object, deleted, listing
+from shared.wire.objects import Shown, deleted, listing
+from shared.wire.shapes.assistants import AssistantFileObject
+from shared.wire.shapes.lists import Deleted, ListObject
+from shared.wire.shapes.threads import MessageFileObject
 
 router = APIRouter(route_class=V1Route)
 
@@ -25,7 +28,7 @@ router = APIRouter(route_class=V1Route)
 @router.post("/assistants/{assistant_id}/files")
 async def attach_file(
     assistant_id: AssistantId, body: CreateAssistantFile, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[AssistantFileObject]:
     """Attach a file to an assistant."""
     file = await files.get(services.executor, caller.project_id, body.file_id)
     if searched_files.searches(await assistants.get(services.executor, caller.project_id, assistant_id)):
@@ -37,7 +40,7 @@ async def attach_file(
 @router.get("/assistants/{assistant_id}/files")
 async def list_assistant_files(
     assistant_id: AssistantId, caller: TheCaller, services: TheServices, page: ThePage
-) -> Response:
+) -> Reply[ListObject[AssistantFileObject]]:
     """List the assistant's files."""
     row = await assistants.get(services.executor, caller.project_id, assistant_id)
     return await _listed(services, caller, row, page, lambda file: assistant_file_object(file, assistant_id))
@@ -46,14 +49,16 @@ async def list_assistant_files(
 @router.get("/assistants/{assistant_id}/files/{file_id}")
 async def get_assistant_file(
     assistant_id: AssistantId, file_id: FileId, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[AssistantFileObject]:
     """Retrieve one of the assistant's files."""
     row = await assistants.get(services.executor, caller.project_id, assistant_id)
     return reply(assistant_file_object(await _one(services, caller, row, file_id), assistant_id))
 
 
 @router.delete("/assistants/{assistant_id}/files/{file_id}")
-async def detach_file(assistant_id: AssistantId, file_id: FileId, caller: TheCaller, services: TheServices) -> Response:
+async def detach_file(
+    assistant_id: AssistantId, file_id: FileId, caller: TheCaller, services: TheServices
+) -> Reply[Deleted]:
     """Detach a file from the assistant; the file itself stays."""
     await assistants.detach_file(services.executor, caller.project_id, assistant_id, file_id)
     await searched_files.take_out(services, caller, assistant_id, [file_id])
@@ -63,7 +68,7 @@ async def detach_file(assistant_id: AssistantId, file_id: FileId, caller: TheCal
 @router.get("/threads/{thread_id}/messages/{message_id}/files")
 async def list_message_files(
     thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices, page: ThePage
-) -> Response:
+) -> Reply[ListObject[MessageFileObject]]:
     """List the files that came with a message, and are still there."""
     row = await threads.get_message(services.executor, caller.project_id, thread_id, message_id)
     return await _listed(services, caller, row, page, lambda file: message_file_object(file, message_id))
@@ -72,15 +77,15 @@ async def list_message_files(
 @router.get("/threads/{thread_id}/messages/{message_id}/files/{file_id}")
 async def get_message_file(
     thread_id: ThreadId, message_id: MessageId, file_id: FileId, caller: TheCaller, services: TheServices
-) -> Response:
+) -> Reply[MessageFileObject]:
     """Retrieve one of the files that came with a message."""
     row = await threads.get_message(services.executor, caller.project_id, thread_id, message_id)
     return reply(message_file_object(await _one(services, caller, row, file_id), message_id))
 
 
 async def _listed(
-    services: TheServices, caller: TheCaller, row: Row, page: ThePage, render: Callable[[Row], Object]
-) -> Response:
+    services: TheServices, caller: TheCaller, row: Row, page: ThePage, render: Callable[[Row], Shown]
+) -> Reply[ListObject[Shown]]:
     """A page of the files that a row names. They are in the order of their own making, as their `created_at` tells."""
     keys = {"project_id": caller.project_id}
     return reply(listing(await table.page(services.executor, File, keys, page, files.named(row["file_ids"])), render))

@@ -46,14 +46,14 @@ def deleted(after: EventId) -> bytes:
 
 def _step(run: Row, step: Row, messages: Mapping[str, Row]) -> Iterator[Told]:
     dialect, contents = run["dialect"], run["include_contents"]
-    yield from step_begun(step, dialect)
+    yield from step_begun(step, dialect, contents=contents)
     if step["type"] != "tool_calls":
         yield from _message(messages.get(_message_id(step)), dialect)
     if step["status"] != "in_progress":
         yield f"thread.run.step.{step['status']}", step_object(step, dialect, contents=contents)
 
 
-def step_begun(step: Mapping[str, Any], dialect: Any) -> Iterator[Told]:
+def step_begun(step: Mapping[str, Any], dialect: Any, *, contents: bool = False) -> Iterator[Told]:
     """A step from its creation on, with its calls as far as they are known."""
     begun = {**step, "status": "in_progress", "ended_at": None, "last_error": None}
     calls = step["type"] == "tool_calls"
@@ -62,7 +62,7 @@ def step_begun(step: Mapping[str, Any], dialect: Any) -> Iterator[Told]:
     yield "thread.run.step.created", step_object(begun, dialect)
     yield "thread.run.step.in_progress", step_object(begun, dialect)
     if calls:
-        yield from _calls(step, dialect)
+        yield from _calls(step, dialect, contents=contents)
 
 
 def _message(message: Row | None, dialect: Any) -> Iterator[Told]:
@@ -87,9 +87,12 @@ def _indexed(index: int, part: Mapping[str, Any]) -> Object:
     return {"index": index, **part, "text": {**part["text"], "annotations": annotations}}
 
 
-def _calls(step: Mapping[str, Any], dialect: Any) -> Iterator[Told]:
+def _calls(step: Mapping[str, Any], dialect: Any, *, contents: bool) -> Iterator[Told]:
     for index, call in enumerate(step["details"]["tool_calls"]):
-        details = {"type": "tool_calls", "tool_calls": [{"index": index, **call_delta(call, dialect)}]}
+        details = {
+            "type": "tool_calls",
+            "tool_calls": [{"index": index, **call_delta(call, dialect, contents=contents)}],
+        }
         yield (
             "thread.run.step.delta",
             {"id": step["id"], "object": "thread.run.step.delta", "delta": {"step_details": details}},

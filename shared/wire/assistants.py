@@ -22,7 +22,8 @@ from shared.wire.fields import (
     stored_format,
     stored_tools,
 )
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.assistants import AssistantObject
 
 Model = Annotated[str, StringConstraints(min_length=1, max_length=limits.MODEL_NAME)]
 
@@ -90,9 +91,9 @@ class CreateAssistantFile(Body):
     file_id: FileIdentifier
 
 
-def assistant_object(row: Row, dialect: Dialect) -> Object:
+def assistant_object(row: Row, dialect: Dialect) -> AssistantObject:
     """A row of `assistants` as an OpenAI object."""
-    shown = {
+    shown: AssistantObject = {
         "id": row["id"],
         "object": "assistant",
         "created_at": seconds(row["created_at"]),

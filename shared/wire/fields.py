@@ -1,6 +1,7 @@
 """Parts that several request bodies share. Every body refuses fields that it doesn't know."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -10,11 +11,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     Tag,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared import ids
 from shared.errors import InvalidRequest
@@ -89,20 +92,29 @@ AnyObject = Annotated[dict[str, Any], AfterValidator(shallow)]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-def begins_with(kind: Kind) -> AfterValidator:
-    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
-    prefix = ids.prefix(kind)
+@dataclass(frozen=True)
+class _BeginsWith:
+    prefix: str
 
-    def check(value: str) -> str:
-        if not value.startswith(prefix):
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^{self.prefix}"}
+
+    def _check(self, value: str) -> str:
+        if not value.startswith(self.prefix):
             raise PydanticCustomError(
                 "invalid_id",
                 "'{value}'. Expected an ID that begins with '{word}'.",
-                {"value": value, "word": prefix.rstrip("_-")},
+                {"value": value, "word": self.prefix.rstrip("_-")},
             )
         return value
 
-    return AfterValidator(check)
+
+def begins_with(kind: Kind) -> _BeginsWith:
+    """Tell a mixed-up argument from an unknown object: clients pass ids in the wrong order, or `undefined`."""
+    return _BeginsWith(ids.prefix(kind))
 
 
 AssistantIdentifier = Annotated[Identifier, begins_with("asst")]
@@ -184,7 +196,7 @@ def stored_tools(tools: list[Tool]) -> list[dict[str, Any]]:
     return [{"type": "file_search"} if isinstance(tool, RetrievalTool) else tool.plain() for tool in tools]
 
 
-def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[dict[str, Any]]:
+def shown_tools(tools: list[dict[str, Any]], dialect: Dialect) -> list[Any]:
     """Tools as that dialect names them."""
     if dialect == "v2":
         return tools

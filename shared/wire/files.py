@@ -7,7 +7,10 @@ from pydantic import Field
 from shared.database import Row
 from shared.wire import limits
 from shared.wire.fields import Body
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.assistants import AssistantFileObject
+from shared.wire.shapes.files import FileObject
+from shared.wire.shapes.threads import MessageFileObject
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 _SHORTEST, _LONGEST = limits.FILE_EXPIRY_SECONDS
@@ -20,7 +23,7 @@ class ExpiresAfter(Body):
     seconds: Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)]
 
 
-def assistant_file_object(row: Row, assistant_id: str) -> Object:
+def assistant_file_object(row: Row, assistant_id: str) -> AssistantFileObject:
     """A row of `files` as v1 shows a file of an assistant; when it was attached is not kept, when it was made is."""
     return {
         "id": row["id"],
@@ -30,7 +33,7 @@ def assistant_file_object(row: Row, assistant_id: str) -> Object:
     }
 
 
-def message_file_object(row: Row, message_id: str) -> Object:
+def message_file_object(row: Row, message_id: str) -> MessageFileObject:
     """A row of `files` as v1 shows a file that came with a message."""
     return {
         "id": row["id"],
@@ -40,7 +43,7 @@ def message_file_object(row: Row, message_id: str) -> Object:
     }
 
 
-def file_object(row: Row) -> Object:
+def file_object(row: Row) -> FileObject:
     """A row of `files` as an OpenAI object."""
     return {
         "id": row["id"],

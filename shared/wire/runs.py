@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.errors import InvalidRequest
 from shared.runs.status import RunStatus
 from shared.wire import limits
 from shared.wire.assistants import Model
@@ -14,6 +15,7 @@ from shared.wire.fields import (
     AssistantIdentifier,
     Body,
     Dialect,
+    FunctionChoice,
     Metadata,
     ReasoningEffort,
     ResponseFormat,
@@ -21,13 +23,15 @@ from shared.wire.fields import (
     Tool,
     ToolChoice,
     ToolResources,
+    ToolTypeChoice,
     TopP,
     names_apart,
     shown_tools,
     stored_format,
     stored_tools,
 )
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.runs import AttemptFacts, Move, RequiredAction, RunFacts, RunObject
 from shared.wire.threads import CreateMessage, CreateThread
 
 TokenBudget = Annotated[int, Field(ge=limits.TOKEN_BUDGET, le=limits.INTEGER)]
@@ -65,6 +69,24 @@ class _Run(Body):
     max_completion_tokens: TokenBudget | None = None
     metadata: Metadata | None = None
     stream: bool | None = None
+
+    def forces_a_call(self) -> bool:
+        """Is a tool to be called, so that it has to be there?"""
+        return self.tool_choice not in (None, "none", "auto")
+
+    def require_choice(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """Raises InvalidRequest where the tool that is to be called is none of `tools`."""
+        match self.tool_choice:
+            case FunctionChoice(function=wanted):
+                there = any(tool["type"] == "function" and tool["function"]["name"] == wanted.name for tool in tools)
+                lacking = f"the function '{wanted.name}'"
+            case ToolTypeChoice(type=kind):
+                there, lacking = any(tool["type"] == kind for tool in tools), f"the tool '{kind}'"
+            case _:
+                there, lacking = bool(tools), "any tool"
+        if not there:
+            message = f"Invalid 'tool_choice': the run does not have {lacking}."
+            raise InvalidRequest(message, param="tool_choice", code="invalid_value")
 
     def params(self) -> dict[str, Any]:
         """Parameters of the statements that insert a run; None leaves the choice to the assistant."""
@@ -210,11 +232,11 @@ class SubmitToolOutputs(Body):
         return {output.tool_call_id: output.output or "" for output in self.tool_outputs}
 
 
-def run_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
+def run_object(row: Mapping[str, Any], dialect: Dialect) -> RunObject:
     """A row of `runs` as an OpenAI object. `usage` is null until the end, `cancelling` is shown and never stored."""
     status, finished_at = row["status"], seconds(row["finished_at"])
     cancelling = status == RunStatus.IN_PROGRESS and row["cancel_requested_at"] is not None
-    shown = {
+    shown: RunObject = {
         "id": row["id"],
         "object": "thread.run",
         "created_at": seconds(row["created_at"]),
@@ -249,9 +271,17 @@ def run_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
     return shown
 
 
-def run_facts(row: Mapping[str, Any]) -> Object:
+def run_facts(row: Mapping[str, Any]) -> RunFacts:
     """What else is known of a run, for whoever asks why it is as it is: ours, beyond the original."""
-    history = [{**move, "at": seconds(datetime.fromisoformat(move["at"]))} for move in row["history"]]
+    history: list[Move] = [
+        {
+            "at": seconds(datetime.fromisoformat(move["at"])),
+            "reason": move["reason"],
+            "term": move["term"],
+            "worker": move["worker"],
+        }
+        for move in row["history"]
+    ]
     return {
         "reason": row["reason"],
         "waiting_for_thread": row["waiting"],
@@ -266,18 +296,18 @@ def run_facts(row: Mapping[str, Any]) -> Object:
     }
 
 
-def _attempts(history: Sequence[Object]) -> list[Object]:
+def _attempts(history: Sequence[Move]) -> list[AttemptFacts]:
     """Who worked on the run, from when to when, and why that ended; `ended_at` is null for whoever still does."""
-    attempts: list[Object] = []
+    attempts: list[AttemptFacts] = []
     for move in history:
         if move["reason"] == "claimed":
             attempts.append({"worker": move["worker"], "started_at": move["at"], "ended_at": None, "reason": None})
         elif attempts and attempts[-1]["ended_at"] is None:
-            attempts[-1] |= {"ended_at": move["at"], "reason": move["reason"]}
+            attempts[-1]["ended_at"], attempts[-1]["reason"] = move["at"], move["reason"]
     return attempts
 
 
-def required_action(stored: Mapping[str, Any] | None) -> Object | None:
+def required_action(stored: Mapping[str, Any] | None) -> RequiredAction | None:
     """The calls that a run waits for."""
     if stored is None:
         return None

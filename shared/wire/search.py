@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from shared.database import Row
 from shared.wire import limits
 from shared.wire.fields import Body, shallow
-from shared.wire.objects import Object
+from shared.wire.shapes.vector_stores import ResultsPage, SearchResult
 
 _FEWEST, _MOST = limits.SEARCH_RESULTS
 _LISTS = {"in", "nin"}
@@ -111,9 +111,9 @@ def _is_list_of_values(value: Any) -> bool:
     return all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in value)  # pyright: ignore[reportUnknownVariableType]
 
 
-def results_page(queries: Sequence[str], rows: Sequence[Row]) -> Object:
+def results_page(queries: Sequence[str], rows: Sequence[Row]) -> ResultsPage:
     """Results of a search, one a chunk."""
-    data = [
+    data: list[SearchResult] = [
         {
             "file_id": row["file_id"],
             "filename": row["filename"],

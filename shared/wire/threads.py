@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 from shared import ids
 from shared.wire import limits
 from shared.wire.fields import Body, Dialect, FileIdentifier, Metadata, ToolResources
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.threads import FileCitation, FilePath, MessageObject, ShownPart, ThreadObject
 
 
 class TextPart(Body):
@@ -22,7 +23,7 @@ class TextPart(Body):
 class ImageUrl(Body):
     """An image on the web, or a data: URL."""
 
-    url: str
+    url: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/]|data:image/)")]
     detail: Literal["auto", "low", "high"] = "auto"
 
 
@@ -195,7 +196,7 @@ def text_part(value: str, annotations: Sequence[Mapping[str, Any]] = ()) -> dict
     return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
 
 
-def thread_object(row: Mapping[str, Any]) -> Object:
+def thread_object(row: Mapping[str, Any]) -> ThreadObject:
     """A row of `threads` as an OpenAI object."""
     return {
         "id": row["id"],
@@ -206,15 +207,15 @@ def thread_object(row: Mapping[str, Any]) -> Object:
     }
 
 
-def listed_thread_object(row: Mapping[str, Any]) -> Object:
+def listed_thread_object(row: Mapping[str, Any]) -> ThreadObject:
     """The same in a list, with when something last happened on it: ours, like the list."""
-    return thread_object(row) | {"assistantd": {"last_activity_at": seconds(row["active_at"])}}
+    return {**thread_object(row), "assistantd": {"last_activity_at": seconds(row["active_at"])}}
 
 
-def message_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
+def message_object(row: Mapping[str, Any], dialect: Dialect) -> MessageObject:
     """A row of `messages` as an OpenAI object; `status` is `in_progress` only in events."""
     ended_at = seconds(row["ended_at"])
-    shown = {
+    shown: MessageObject = {
         "id": row["id"],
         "object": "thread.message",
         "created_at": seconds(row["created_at"]),
@@ -235,19 +236,25 @@ def message_object(row: Mapping[str, Any], dialect: Dialect) -> Object:
     return shown
 
 
-def _shown_part(part: Mapping[str, Any], dialect: Dialect) -> Object:
+def _shown_part(part: Any, dialect: Dialect) -> ShownPart:
     """Content is kept as v2 shows it."""
     if dialect == "v2" or part["type"] != "text" or not part["text"]["annotations"]:
-        return dict(part)
+        return part
     annotations = [annotation_object(annotation, dialect) for annotation in part["text"]["annotations"]]
     return {"type": "text", "text": {"value": part["text"]["value"], "annotations": annotations}}
 
 
-def annotation_object(annotation: Mapping[str, Any], dialect: Dialect) -> Object:
+def annotation_object(annotation: Any, dialect: Dialect) -> FileCitation | FilePath:
     """A citation as it is kept, in that dialect's shape: v1 has the quote where the original had it, v2 with what else
     is ours: `page` (null where the file has none) and `chunk_id`.
     """
     if dialect == "v2" or annotation["type"] != "file_citation":
-        return dict(annotation)
-    shown = {name: value for name, value in annotation.items() if name != "assistantd"}
-    return shown | {"file_citation": {**annotation["file_citation"], "quote": annotation["assistantd"]["quote"]}}
+        return annotation
+    cited, quote = annotation["file_citation"]["file_id"], annotation["assistantd"]["quote"]
+    return {
+        "type": "file_citation",
+        "text": annotation["text"],
+        "file_citation": {"file_id": cited, "quote": quote},
+        "start_index": annotation["start_index"],
+        "end_index": annotation["end_index"],
+    }

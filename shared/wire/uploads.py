@@ -9,7 +9,8 @@ from shared.database import Row
 from shared.wire import limits
 from shared.wire.fields import Body, PartIdentifier
 from shared.wire.files import ExpiresAfter, Purpose, file_object
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.files import UploadObject, UploadPartObject
 
 _JSON_LINES = {
     f"{kind}/{form}" for kind in ("application", "text") for form in ("jsonl", "x-jsonlines", "jsonlines", "x-ndjson")
@@ -58,7 +59,7 @@ class CompleteUpload(Body):
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$")] | None = None
 
 
-def upload_object(row: Row, file: Row | None = None) -> Object:
+def upload_object(row: Row, file: Row | None = None) -> UploadObject:
     """A row of `uploads` as an OpenAI object, with the file that came of it."""
     return {
         "id": row["id"],
@@ -73,7 +74,7 @@ def upload_object(row: Row, file: Row | None = None) -> Object:
     }
 
 
-def part_object(row: Row) -> Object:
+def part_object(row: Row) -> UploadPartObject:
     """A row of `upload_parts` as an OpenAI object."""
     return {
         "id": row["id"],

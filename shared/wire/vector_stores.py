@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.database import Row
@@ -22,7 +22,15 @@ from shared.wire.fields import (
     StaticChunkingStrategy,
     bounded_pairs,
 )
-from shared.wire.objects import Object, seconds
+from shared.wire.objects import seconds
+from shared.wire.shapes.vector_stores import (
+    ContentPage,
+    FileBatchObject,
+    FileCounts,
+    IngestionFacts,
+    VectorStoreFileObject,
+    VectorStoreObject,
+)
 
 _FEWEST_DAYS, _MOST_DAYS = limits.VECTOR_STORE_EXPIRY_DAYS
 
@@ -43,7 +51,11 @@ def _attribute(value: Any) -> Any:
     return value
 
 
-Attributes = Annotated[dict[MetadataKey, Annotated[Any, AfterValidator(_attribute)]], BeforeValidator(bounded_pairs)]
+_ATTRIBUTE = {
+    "anyOf": [{"type": "string", "maxLength": limits.METADATA_VALUE}, {"type": "number"}, {"type": "boolean"}]
+}
+Attribute = Annotated[Any, AfterValidator(_attribute), WithJsonSchema(_ATTRIBUTE)]
+Attributes = Annotated[dict[MetadataKey, Attribute], BeforeValidator(bounded_pairs)]
 
 
 class ExpiresAfter(Body):
@@ -160,14 +172,13 @@ def _new_files(
     return [new_file(file_id, attributes, *sizes) for file_id in dict.fromkeys(file_ids)]
 
 
-def store_object(row: Row) -> Object:
+def store_object(row: Row) -> VectorStoreObject:
     """A row of `vector_stores`, counted, as an OpenAI object. `description` is ours: the original took it and never
     showed it. What never expires has no `expires_after`.
     """
     days, expired = row["expires_after_days"], row["expired_at"] is not None
     busy = row["counts"][FileStatus.IN_PROGRESS] > 0
-    expiry = {"expires_after": {"anchor": "last_active_at", "days": days}} if days is not None else {}
-    return {
+    shown: VectorStoreObject = {
         "id": row["id"],
         "object": "vector_store",
         "created_at": seconds(row["created_at"]),
@@ -176,14 +187,16 @@ def store_object(row: Row) -> Object:
         "usage_bytes": row["usage_bytes"],
         "file_counts": _counts(row),
         "status": "expired" if expired else "in_progress" if busy else "completed",
-        **expiry,
         "expires_at": seconds(row["expires_at"]),
         "last_active_at": seconds(row["last_active_at"]),
         "metadata": row["metadata"],
     }
+    if days is not None:
+        shown["expires_after"] = {"anchor": "last_active_at", "days": days}
+    return shown
 
 
-def store_file_object(row: Row) -> Object:
+def store_file_object(row: Row) -> VectorStoreFileObject:
     """A row of `vector_store_files` as an OpenAI object: its id is the file's."""
     return {
         "id": row["id"],
@@ -204,13 +217,19 @@ def store_file_object(row: Row) -> Object:
     }
 
 
-def ingestion_facts(row: Row) -> Object:
+def ingestion_facts(row: Row) -> IngestionFacts:
     """What else is known of a file in a store: our extension. `pages` is null where there are none."""
-    names = ("stage", "format", "pages", "pages_read", "chunks", "chunks_embedded")
-    return {name: row[name] for name in names}
+    return {
+        "stage": row["stage"],
+        "format": row["format"],
+        "pages": row["pages"],
+        "pages_read": row["pages_read"],
+        "chunks": row["chunks"],
+        "chunks_embedded": row["chunks_embedded"],
+    }
 
 
-def batch_object(row: Row) -> Object:
+def batch_object(row: Row) -> FileBatchObject:
     """A row of `vector_store_batches`, counted, as an OpenAI object. It has failed where all of its files have."""
     counts = row["counts"]
     total = sum(counts.values())
@@ -230,11 +249,22 @@ def batch_object(row: Row) -> Object:
     }
 
 
-def _counts(row: Row) -> dict[str, int]:
-    return {**row["counts"], "total": sum(row["counts"].values())}
+def _counts(row: Row) -> FileCounts:
+    counts = row["counts"]
+    return {
+        "in_progress": counts[FileStatus.IN_PROGRESS],
+        "completed": counts[FileStatus.COMPLETED],
+        "failed": counts[FileStatus.FAILED],
+        "cancelled": counts[FileStatus.CANCELLED],
+        "total": sum(counts.values()),
+    }
 
 
-def content_page(texts: list[str]) -> Object:
+def content_page(texts: list[str]) -> ContentPage:
     """The chunks of a file, in one page: neighbours share the tokens of their overlap."""
-    data = [{"type": "text", "text": text} for text in texts]
-    return {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
+    return {
+        "object": "vector_store.file_content.page",
+        "data": [{"type": "text", "text": text} for text in texts],
+        "has_more": False,
+        "next_page": None,
+    }

@@ -135,8 +135,10 @@ async def test_a_stream_tells_of_the_search_and_of_citations(
         "thread.run.step.completed",
         "thread.run.completed",
     ]
-    (begun,) = [event.data.delta for event in events if event.event == "thread.run.step.delta"]
+    begun, found = [event.data.delta for event in events if event.event == "thread.run.step.delta"]
     assert begun.step_details.tool_calls[0].type == "file_search"  # type: ignore[union-attr]
+    assert begun.step_details.tool_calls[0].file_search == {}  # type: ignore[union-attr]
+    assert found.step_details.tool_calls[0].id is None  # type: ignore[union-attr]
     (message,) = await handler.get_final_messages()
     assert message.content[0].text.value == "".join(pieces)  # type: ignore[union-attr]
     texts_told = [event.data.delta.content[0].text for event in events if event.event == "thread.message.delta"]  # type: ignore[union-attr, index]
@@ -147,6 +149,8 @@ async def test_a_stream_tells_of_the_search_and_of_citations(
     step = next(event.data for event in events if event.event == "thread.run.step.completed")
     (result,) = step.step_details.tool_calls[0].file_search.results  # type: ignore[union-attr]
     assert bool(result.content) is bool(include)
+    (snapshot,) = (await handler.get_final_run_steps())[0].step_details.tool_calls  # type: ignore[union-attr]
+    assert snapshot.file_search.results == [result]  # type: ignore[union-attr]
 
 
 async def test_an_invented_mark_is_text(project: Project, model: ScriptedModel) -> None:
@@ -228,7 +232,6 @@ async def test_functions_of_the_client_in_the_same_answer_wait_for_it(project: P
         ("required", "required"),
         (SEARCH, {"type": "function", "function": {"name": "file_search"}}),
         ("none", "none"),
-        ({"type": "code_interpreter"}, "auto"),
     ],
 )
 async def test_a_choice_of_the_tool_is_met_once(

@@ -16,6 +16,7 @@ from shared.runs import commands, statements, transitions
 from shared.runs.statements import NEXT_OF_PROJECT, Records
 from shared.runs.status import RunStatus, StepStatus
 from shared.runs.transitions import Cancel, Transition
+from shared.wire.objects import Object
 from shared.wire.runs import run_object
 from shared.wire.steps import step_object
 from worker.deps import Deps
@@ -110,7 +111,7 @@ class Attempt:
         self.writer.put("thread.run.step.completed", step_object(step, self.run["dialect"], contents=contents))
         crossing("outputs.recorded")
 
-    def tell_call(self, _: int, piece: Record) -> None:
+    def tell_call(self, _: int, piece: Object) -> None:
         """Tell of what is new of a call in the step in progress."""
         if self.unfinished is not None:
             delta = {"step_details": {"type": "tool_calls", "tool_calls": [piece]}}

@@ -9,6 +9,8 @@ from shared import ids
 from shared.database import Row
 from shared.events.writer import EventWriter
 from shared.runs.status import MessageStatus, StepStatus
+from shared.wire.shapes.steps import RunStepObject
+from shared.wire.shapes.threads import MessageObject
 from shared.wire.steps import call_delta, step_object
 from shared.wire.threads import annotation_object, image_part, message_object, text_part
 from worker.models.deltas import USAGE, Answer, Delta
@@ -238,8 +240,8 @@ class Turn:
         delta = {"step_details": {"type": "tool_calls", "tool_calls": [piece]}}
         self._writer.put("thread.run.step.delta", {"id": step_id, "object": "thread.run.step.delta", "delta": delta})
 
-    def _message_object(self) -> Record:
+    def _message_object(self) -> MessageObject:
         return message_object(self._message or {}, self._run["dialect"])
 
-    def _step_object(self, step: Record) -> Record:
+    def _step_object(self, step: Record) -> RunStepObject:
         return step_object(step, self._run["dialect"])

@@ -6,6 +6,8 @@ from typing import Any
 
 from shared.database import Row
 from shared.errors import InvalidRequest
+from shared.wire.objects import Object
+from shared.wire.steps import results_delta
 from worker.deps import Deps
 from worker.runs.outcome import Failed
 from worker.tools import code_interpreter, file_search
@@ -14,8 +16,8 @@ Call = dict[str, Any]
 """A call as a step keeps it; see `offer.begun`."""
 
 
-Tell = Callable[[int, Call], None]
-"""Told of each new output: the call's place, and what is new of it."""
+Tell = Callable[[int, Object], None]
+"""Told of each new output, and of what was found: the call's place, and what is new of it."""
 
 
 async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell) -> None:
@@ -36,9 +38,10 @@ async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: 
                 made[place] = await file_search.carry_out(deps, run, call, first)
             except InvalidRequest as error:
                 raise Failed("invalid_prompt", str(error)) from None
+            tell(place, results_delta(place, made[place], run["dialect"], contents=run["include_contents"]))
 
 
-def _tell_output(tell: Tell, place: int, output: Call) -> None:
+def _tell_output(tell: Tell, place: int, output: Object) -> None:
     tell(place, {"index": place, "type": code_interpreter.NAME, code_interpreter.NAME: {"outputs": [output]}})
 
 

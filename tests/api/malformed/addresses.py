@@ -15,6 +15,7 @@ from tests.api.malformed.refusals import (
     no_url,
     not_found,
     other_kind,
+    twice,
     unknown,
     unsupported,
     wrong_id,
@@ -42,6 +43,16 @@ UNKNOWN: list[Malformed] = [
     post(RUN, {}, not_found("run", "run_none")),
     post(f"{RUN}/submit_tool_outputs", {"tool_outputs": []}, not_found("run", "run_none")),
     bare("GET", f"{RUN}/steps/step_none", not_found("run step", "step_none")),
+    post(
+        "/threads/{waiting_thread}/runs/{waiting}/cancel",
+        {"now": True},
+        Refusal("This API method takes no body.", None, "unknown_parameter"),
+    ),
+    bare(
+        "GET",
+        "/threads?limit=1&limit=2",
+        twice("limit"),
+    ),
     bare("GET", "/threads/{waiting_thread}/runs/{run}", not_found("run", "{run}")),  # another thread's
     bare("GET", "/threads/{waiting_thread}/messages/{message}", not_found("message", "{message}")),
     bare("GET", "/threads/{waiting_thread}/runs/{waiting}/steps/{step}", not_found("run step", "{step}")),
@@ -199,6 +210,7 @@ UPLOADS: list[Malformed] = [
     form({**OURS, ANCHOR: "created_at", SECONDS: "2592001"}, above(SECONDS, "integer", 2_592_000, "2592001")),
     form({**OURS, ANCHOR: "created_at", SECONDS: "soon"}, expected(SECONDS, "an integer", "a string")),
     form({**OURS, ANCHOR: "last_active_at", SECONDS: "3600"}, unsupported(ANCHOR, "last_active_at", "created_at")),
+    form({"purpose": ["assistants", "vision"]}, twice("purpose")),
     form({**OURS, "colour": "red"}, unknown("colour")),
     form(OURS, NAMELESS, filename="x" * 513),
 ]

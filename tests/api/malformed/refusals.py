@@ -32,6 +32,10 @@ def no_filter(param: str) -> Refusal:
     return Refusal(f"Unknown parameter: '{param}'. Filter by 'metadata[key]=value'.", param, "unknown_parameter")
 
 
+def twice(param: str) -> Refusal:
+    return Refusal(f"Invalid '{param}': it was given more than once.", param, "invalid_value")
+
+
 def expected(param: str, what: str, got: str) -> Refusal:
     return Refusal(f"Invalid type for '{param}': expected {what}, but got {got} instead.", param, "invalid_type")
 
@@ -97,10 +101,9 @@ def below(param: str, noun: str, limit: int, given: str) -> Refusal:
     )
 
 
-def no_match(param: str) -> Refusal:
+def no_match(param: str, pattern: str = "^[a-zA-Z0-9_-]+$") -> Refusal:
     return Refusal(
-        f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
-        "'^[a-zA-Z0-9_-]+$'.",
+        f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '{pattern}'.",
         param,
         "invalid_value",
     )

@@ -40,7 +40,7 @@ def raw(path: str, content: bytes, refusal: Refusal, kind: str = "application/js
 
 
 def form(
-    fields: Mapping[str, str],
+    fields: Mapping[str, str | list[str]],
     refusal: Refusal,
     filename: str | None = "a.txt",
     *,

@@ -22,6 +22,12 @@ from tests.api.malformed.refusals import (
 from tests.api.malformed.request import post
 from tests.api.malformed.threads import METADATA, in_a_list
 
+
+def lacking(what: str) -> Refusal:
+    """A choice of a tool that the run doesn't have."""
+    return Refusal(f"Invalid 'tool_choice': the run does not have {what}.", "tool_choice", "invalid_value")
+
+
 A = {"assistant_id": "{assistant}"}
 RUNS_PATH = "/threads/{thread}/runs"
 TOGETHER = "/threads/runs"
@@ -52,6 +58,14 @@ FIELDS: list[tuple[dict[str, Any], Refusal]] = [
         unsupported("tool_choice.type", "magic", "function", "code_interpreter", "file_search"),
     ),
     ({"tool_choice": {"type": "file_search", "function": {"name": "f"}}}, unknown("tool_choice.function")),
+    ({"tool_choice": "required"}, lacking("any tool")),
+    ({"tool_choice": "required", "tools": []}, lacking("any tool")),
+    ({"tool_choice": {"type": "function", "function": {"name": "g"}}}, lacking("the function 'g'")),
+    (
+        {"tool_choice": {"type": "function", "function": {"name": "g"}}, "tools": [function(name="f")]},
+        lacking("the function 'g'"),
+    ),
+    ({"tool_choice": {"type": "file_search"}, "tools": [function()]}, lacking("the tool 'file_search'")),
     ({"parallel_tool_calls": 1}, expected("parallel_tool_calls", "a boolean", "an integer")),
     ({"stream": "yes"}, expected("stream", "a boolean", "a string")),
     ({"stream": 0}, expected("stream", "a boolean", "an integer")),

@@ -12,6 +12,7 @@ from tests.api.malformed.refusals import (
     long_string,
     many_properties,
     missing,
+    no_match,
     not_found,
     unknown,
     unsupported,
@@ -19,6 +20,7 @@ from tests.api.malformed.refusals import (
 )
 from tests.api.malformed.request import Malformed, post
 
+ADDRESS = r"^(https?://[^\s/]|data:image/)"
 PARTS = ("text", "image_url", "image_file")
 DETAILS = ("auto", "low", "high")
 CODE_FILES = "tool_resources.code_interpreter.file_ids"
@@ -72,6 +74,10 @@ MESSAGES: list[tuple[Any, Refusal]] = [
     (said([{"type": "image_url"}]), missing("content[0].image_url")),
     (image(), missing("content[0].image_url.url")),
     (image(url=4), expected("content[0].image_url.url", "a string", "an integer")),
+    *(
+        (image(url=url), no_match("content[0].image_url.url", ADDRESS))
+        for url in ("", "cat.png", "ftp://x/y", "https://")
+    ),
     (image(url="https://x/y", detail="sharp"), unsupported("content[0].image_url.detail", "sharp", *DETAILS)),
     (said([{"type": "image_file", "image_file": {}}]), missing("content[0].image_file.file_id")),
     (

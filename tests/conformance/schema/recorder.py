@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from tests.conformance import coverage
+from tests.conformance.schema import ours
 from tests.conformance.schema.contract import DONE, Contract, contract
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Recorder(httpx2.AsyncBaseTransport):
             return
         path = request.url.path.removeprefix("/v1")
         self._violated(where, *judge.judge_answer(request.method, path, response.status_code, body))
+        if self._counts:
+            self._violated(where, *ours.judge_answer(request.method, request.url.path, response.status_code, body))
         self.seen |= set(_kinds(body))
 
     def _event(self, judge: Contract, where: str, fields: dict[str, str]) -> None:

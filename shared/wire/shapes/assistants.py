@@ -1,0 +1,37 @@
+"""Assistants."""
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from shared.wire.fields import ReasoningEffort
+from shared.wire.shapes.tools import AnyFormat, AnyTool, Resources
+
+
+class AssistantObject(TypedDict):
+    """An assistant; `reasoning_effort` is ours."""
+
+    id: str
+    object: Literal["assistant"]
+    created_at: int
+    name: str | None
+    description: str | None
+    model: str
+    instructions: str | None
+    tools: list[AnyTool]
+    tool_resources: Resources
+    metadata: dict[str, str]
+    temperature: float
+    top_p: float
+    reasoning_effort: ReasoningEffort | None
+    response_format: AnyFormat
+    file_ids: NotRequired[list[str]]  # v1
+
+
+class AssistantFileObject(TypedDict):
+    """A file of an assistant; v1."""
+
+    id: str
+    object: Literal["assistant.file"]
+    created_at: int
+    assistant_id: str
