@@ -2,10 +2,14 @@
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +72,11 @@ class SandboxService:
         """Somebody who knows the secret."""
         return SandboxClient(self.url, self.secret, **more)
 
+    @property
+    def told(self) -> dict[str, str]:
+        """The settings of those who are to use it."""
+        return {"ASSISTANTD_SANDBOX_URL": self.url, "ASSISTANTD_SANDBOX_SECRET": self.secret}
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.signal(number)
@@ -81,6 +90,18 @@ class SandboxService:
         """In good order; returns the exit status."""
         assert self._process is not None
         return self._process.stop()
+
+
+@contextmanager
+def lent(**settings: object) -> Generator[SandboxService]:
+    """A service at the level `bwrap`, in a directory that other users can enter: root's sessions are other users."""
+    require("bwrap")
+    root = Path(tempfile.mkdtemp(prefix="assistantd-sandbox-"))
+    root.chmod(0o711)
+    service = SandboxService(root, **settings).start()
+    yield service
+    assert service.stop() == 0
+    shutil.rmtree(root)
 
 
 def require(level: str) -> None:

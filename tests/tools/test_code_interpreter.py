@@ -1,8 +1,6 @@
 """Runs whose model writes Python: the code runs in the real sandbox, its outputs and files are what clients see."""
 
 import io
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from openai.types.beta import Assistant, AssistantStreamEvent, Thread
 
 from infra.embedded.postgres import Postgres
 from tests.api.test_runs import run_to_end
-from tests.sandbox.service import SandboxService, require
+from tests.sandbox.service import SandboxService, lent
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import Project, System, create_database, redis_apart, until
 from tests.tools.test_file_search import answer_of, steps_of
@@ -27,14 +25,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[SandboxService]:
-    """In a directory that other users can enter: root's sessions are other users."""
-    require("bwrap")
-    root = Path(tempfile.mkdtemp(prefix="assistantd-sandbox-"))
-    root.chmod(0o711)
-    started = SandboxService(root, warm=1, memory_mb=512).start()
-    yield started
-    assert started.stop() == 0
-    shutil.rmtree(root)
+    with lent(warm=1, memory_mb=512) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +36,7 @@ def system(
     root = room / "interpreter"
     root.mkdir()
     url = create_database(postgres.url, "interpreter")
-    settings = {
-        "ASSISTANTD_SANDBOX_URL": service.url,
-        "ASSISTANTD_SANDBOX_SECRET": service.secret,
-        "ASSISTANTD_LEASE_DURATION": "1",
-    }
+    settings = {**service.told, "ASSISTANTD_LEASE_DURATION": "1"}
     made = System(root, url, redis_apart(redis_url), model.base_url, settings)
     made.start()
     yield made
