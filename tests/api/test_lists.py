@@ -149,3 +149,25 @@ async def test_deleting_while_paging_misses_nothing(project: Project) -> None:
         await project.client.beta.assistants.delete(assistant.id)
 
     assert (await project.client.beta.assistants.list()).data == []
+
+
+MADE: dict[str, dict[str, Any]] = {
+    "/assistants": {"json": {"model": "m"}},
+    "/files": {"files": {"file": ("a.txt", b"a")}, "data": {"purpose": "assistants"}},
+    "/threads": {},
+    "/vector_stores": {"json": {}},
+}
+
+
+@pytest.mark.parametrize("path", MADE)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_deleted_cursor_marks_its_place_in_every_list(
+    client: httpx2.AsyncClient, path: str, order: str
+) -> None:
+    ids = [(await client.post(path, **MADE[path])).json()["id"] for _ in range(4)]
+    expected = ids if order == "asc" else ids[::-1]
+    (await client.delete(f"{path}/{expected[1]}")).raise_for_status()
+
+    after = (await client.get(path, params={"order": order, "after": expected[1]})).json()
+
+    assert [one["id"] for one in after["data"]] == expected[2:]

@@ -70,7 +70,9 @@ content = st.one_of(
             fields(
                 {
                     "type": st.just("image_url"),
-                    "image_url": fields({"url": text}, detail=st.sampled_from(["auto", "low", "high"])),
+                    "image_url": fields(
+                        {"url": word.map("https://{}".format)}, detail=st.sampled_from(["auto", "low", "high"])
+                    ),
                 }
             ),
         ),
