@@ -12,7 +12,7 @@ from shared.vector_stores.ranking import INDEXED_WORDS
 BEGIN = text("""
 WITH begun AS (
   UPDATE vector_store_files SET stage = 'reading', format = NULL, reader = NULL, pages = NULL, pages_read = 0,
-    chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
+    pages_unread = 0, chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage <> 'read' RETURNING ingestion),
   forgotten AS (DELETE FROM chunks USING begun WHERE chunks.ingestion = begun.ingestion)
 SELECT ingestion FROM begun""")
@@ -38,7 +38,7 @@ WITH held AS (
   LIMIT 1),
   marked AS (
   UPDATE vector_store_files AS file SET stage = 'read', format = former.format, reader = former.reader,
-    pages = former.pages, pages_read = former.pages_read, chunks = former.chunks,
+    pages = former.pages, pages_read = former.pages_read, pages_unread = former.pages_unread, chunks = former.chunks,
     chunks_embedded = former.chunks_embedded, space = former.space, usage_bytes = former.usage_bytes
   FROM former WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'
   RETURNING file.ingestion),
@@ -65,7 +65,8 @@ _WORDS = INDEXED_WORDS.format(language="store.language", text="new.text", store=
 KEEP = text(f"""
 WITH held AS (
   UPDATE vector_store_files SET chunks = greatest(chunks, :chunks), usage_bytes = greatest(usage_bytes, :usage_bytes),
-    pages = CAST(:pages AS int), pages_read = greatest(pages_read, :pages_read)
+    pages = CAST(:pages AS int), pages_read = greatest(pages_read, :pages_read),
+    pages_unread = :pages_unread
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'reading'
   RETURNING ingestion, project_id, vector_store_id),
   kept AS (

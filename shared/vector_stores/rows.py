@@ -115,6 +115,7 @@ class StoreFile(SQLModel, table=True):
     reader: int | None = _optional_number()
     pages: int | None = _optional_number()
     pages_read: int = _counter()
+    pages_unread: int = _counter()
     chunks: int = _counter()
     chunks_embedded: int = _counter()
     space: int | None = Field(default=None, sa_column=Column(Integer, ForeignKey("embedding_spaces.id")))

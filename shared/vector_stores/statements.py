@@ -53,8 +53,8 @@ ON CONFLICT (vector_store_id, id) DO UPDATE SET ingestion = excluded.ingestion, 
   attributes = excluded.attributes, max_chunk_size_tokens = excluded.max_chunk_size_tokens,
   chunk_overlap_tokens = excluded.chunk_overlap_tokens, created_at = now(), status = 'in_progress', reason = 'added',
   term = 0, attempts = 0, lease_owner = NULL, lease_expires_at = NULL, finished_at = NULL, last_error = NULL,
-  usage_bytes = 0, stage = 'waiting', format = NULL, reader = NULL, pages = NULL, pages_read = 0, chunks = 0,
-  chunks_embedded = 0, space = NULL, embedding_until = NULL
+  usage_bytes = 0, stage = 'waiting', format = NULL, reader = NULL, pages = NULL, pages_read = 0, pages_unread = 0,
+  chunks = 0, chunks_embedded = 0, space = NULL, embedding_until = NULL
 RETURNING *""")
 
 

@@ -224,6 +224,7 @@ def ingestion_facts(row: Row) -> IngestionFacts:
         "format": row["format"],
         "pages": row["pages"],
         "pages_read": row["pages_read"],
+        "pages_unread": row["pages_unread"],
         "chunks": row["chunks"],
         "chunks_embedded": row["chunks_embedded"],
     }

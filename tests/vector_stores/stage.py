@@ -117,7 +117,14 @@ def told(*chunks: str) -> Any:
                 for n in range(first, min(first + 2, len(chunks)))
             ]
             size = sum(map(len, chunks[: first + 2]))
-            yield {"kind": "progress", "chunks": rows, "usage_bytes": size, "pages": None, "pages_read": 0}
+            yield {
+                "kind": "progress",
+                "chunks": rows,
+                "usage_bytes": size,
+                "pages": None,
+                "pages_read": 0,
+                "pages_unread": 0,
+            }
         yield {"kind": "done", "format": "text", "peak_bytes": 0}
 
     return reading

@@ -76,6 +76,7 @@ async def test_chunks_have_the_sizes_asked_for(
         "format": "text",
         "pages": None,
         "pages_read": 0,
+        "pages_unread": 0,
         "chunks": len(content.data),
         "chunks_embedded": 0,
     }

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.vector_stores.zoo import archive
 from worker.ingest.children import Children
 from worker.ingest.document import Unreadable
-from worker.ingest.protocol import Job
+from worker.ingest.protocol import Job, Progress
 
 Chunks = list[dict[str, Any]]
 
@@ -35,23 +35,29 @@ async def readers() -> AsyncIterator[Children]:
 
 async def read(readers: Children, name: str, content: bytes, size: int = 100, overlap: int = 0) -> Chunks:
     """The chunks, after a look at whether they fit together. Raises Unreadable."""
+    chunks = [chunk for told in await progress(readers, name, content, size, overlap) for chunk in told["chunks"]]
+    assert [chunk["position"] for chunk in chunks] == list(range(1, len(chunks) + 1))
+    assert all(len(chunk["text"]) == chunk["ends"] - chunk["begins"] for chunk in chunks)
+    return chunks
+
+
+async def progress(readers: Children, name: str, content: bytes, size: int = 100, overlap: int = 0) -> list[Progress]:
+    """What the reader tells, but for its last word. Raises Unreadable."""
     job = Job(name, size, overlap, 5_000_000, 2048 << 20, 60)
-    chunks: Chunks = []
+    frames: list[Progress] = []
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.seek(0)
-        async with asyncio.timeout(60), readers.reading(job, file) as frames:
-            async for frame in frames:
+        async with asyncio.timeout(60), readers.reading(job, file) as told:
+            async for frame in told:
                 match frame["kind"]:
                     case "progress":
-                        chunks += frame["chunks"]
+                        frames.append(frame)
                     case "failed":
                         raise Unreadable(frame["code"], frame["message"])
                     case "done":
                         pass
-    assert [chunk["position"] for chunk in chunks] == list(range(1, len(chunks) + 1))
-    assert all(len(chunk["text"]) == chunk["ends"] - chunk["begins"] for chunk in chunks)
-    return chunks
+    return frames
 
 
 def page_of(chunk: Any, words: str) -> int:
@@ -122,12 +128,16 @@ async def test_headings_within_a_page_of_a_pdf(readers: Children) -> None:
 
 def scanned(words: str) -> bytes:
     """A PDF whose page is a picture of these words."""
-    picture = Image.new("L", (1240, 400), 255)
-    ImageDraw.Draw(picture).text((60, 120), words, fill=0, font=ImageFont.load_default(size=64))
     document = FPDF()
     document.add_page()
-    document.image(picture, 0, 0, 210)
+    document.image(picture_of(words), 0, 0, 210)
     return bytes(document.output())
+
+
+def picture_of(words: str) -> Image.Image:
+    picture = Image.new("L", (1240, 400), 255)
+    ImageDraw.Draw(picture).text((60, 120), words, fill=0, font=ImageFont.load_default(size=64))
+    return picture
 
 
 async def test_a_scan_where_there_is_no_tesseract(readers: Children, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +145,24 @@ async def test_a_scan_where_there_is_no_tesseract(readers: Children, monkeypatch
     with pytest.raises(Unreadable, match="tesseract, which isn't installed") as caught:
         await read(readers, "a.pdf", scanned("Apples"))
     assert caught.value.code == "unsupported_file"
+
+
+async def test_pages_that_can_not_be_read_among_others_are_counted(
+    readers: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    pdf = FPDF()
+    pdf.set_font("Helvetica", size=11)
+    pdf.add_page()
+    pdf.write(text="Apples keep for months.")
+    for _ in range(2):
+        pdf.add_page()
+        pdf.image(picture_of("Pears"), w=100)
+
+    told = await progress(readers, "a.pdf", bytes(pdf.output()))
+
+    assert "Apples keep" in told[-1]["chunks"][0]["text"]
+    assert (told[-1]["pages"], told[-1]["pages_unread"]) == (3, 2)
 
 
 async def test_a_scan_goes_through_tesseract(

@@ -103,7 +103,7 @@ def _chunks(job: Job, kind: str, file: BinaryIO) -> Iterator[Progress]:
     try:
         for told in _told(job, kind, file):
             if isinstance(told, Pages):
-                batch.pages = told.number
+                batch.pages, batch.pages_unread = told.number, told.unread
                 continue
             batch.page(told.page)
             for chunk in cutter.take(told):
@@ -142,6 +142,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.pages: int | None = None
+        self.pages_unread = 0
         self.said = False
         self._pages_read = self._position = self._usage_bytes = self._bytes = 0
         self._chunks: list[dict[str, Any]] = []
@@ -176,6 +177,7 @@ class _Batch:
             usage_bytes=self._usage_bytes,
             pages=self.pages,
             pages_read=self._pages_read,
+            pages_unread=self.pages_unread,
         )
 
 

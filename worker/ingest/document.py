@@ -35,9 +35,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """How many pages the file has; told before the first part, where it is known."""
+    """How many pages the file has, told before the first part, where it is known; told again after the last one where
+    some are `unread`: pictures in which no text was found.
+    """
 
     number: int
+    unread: int = 0
 
 
 Told = Iterator[Part | Pages]

@@ -31,6 +31,7 @@ class Progress(TypedDict):
     usage_bytes: int
     pages: int | None
     pages_read: int
+    pages_unread: int  # pictures in which no text was found
 
 
 class Done(TypedDict):

@@ -84,7 +84,7 @@ async def _keep(deps: Deps, held: Held, keys: Mapping[str, Any], job: Job, file:
 
 
 def _totals(chunks: int, frame: Progress) -> dict[str, Any]:
-    totals = {name: frame[name] for name in ("usage_bytes", "pages", "pages_read")}
+    totals = {name: frame[name] for name in ("usage_bytes", "pages", "pages_read", "pages_unread")}
     return {**totals, "chunks": chunks, "new_chunks": to_json(frame["chunks"])}
 
 

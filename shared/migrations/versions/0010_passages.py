@@ -70,6 +70,8 @@ def upgrade() -> None:
     op.execute(NEAREST)
     op.add_column("vector_stores", sa.Column("language", sa.Text(), server_default="english", nullable=False))
     op.add_column("vector_store_files", sa.Column("space", sa.Integer(), nullable=True))
+    unread = sa.Column("pages_unread", sa.Integer(), server_default=sa.text("0"), nullable=False)
+    op.add_column("vector_store_files", unread)
     op.add_column("vector_store_files", sa.Column("embedding_until", sa.DateTime(timezone=True), nullable=True))
     op.create_foreign_key(None, "vector_store_files", "embedding_spaces", ["space"], ["id"])
     op.create_index(
@@ -92,6 +94,7 @@ def downgrade() -> None:
     op.add_column("chunks", sa.Column("embedding", HalfVector(), nullable=True))
     op.drop_index("vector_store_files_by_space", table_name="vector_store_files")
     op.drop_column("vector_store_files", "embedding_until")
+    op.drop_column("vector_store_files", "pages_unread")
     op.drop_column("vector_store_files", "space")
     op.drop_column("vector_stores", "language")
     op.execute("DROP FUNCTION nearest_passages")

@@ -69,6 +69,7 @@ class IngestionFacts(TypedDict):
     format: str | None
     pages: int | None
     pages_read: int
+    pages_unread: int
     chunks: int
     chunks_embedded: int
 

@@ -105,7 +105,7 @@ async def _add(database: Database, file: str, filename: str, chunks: Sequence[Ch
     await database.all(_ADD, {"id": file, "project": PROJECT, "store": STORE, "filename": filename, **sizes})
     rows = [_row(chunk, position) for position, chunk in enumerate(chunks, 1)]
     for first in range(0, len(rows), AT_ONCE):
-        totals = {"chunks": len(rows), "usage_bytes": 0, "pages": None, "pages_read": 0}
+        totals = {"chunks": len(rows), "usage_bytes": 0, "pages": None, "pages_read": 0, "pages_unread": 0}
         kept = {"ingestion": file, "term": 0, "new_chunks": to_json(rows[first : first + AT_ONCE])}
         await database.all(reading.KEEP, {**totals, **kept})
 

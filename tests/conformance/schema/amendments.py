@@ -100,10 +100,11 @@ FACTS_OF_A_FILE: Schema = {
         "format": or_null(STRING),
         "pages": or_null(INTEGER),
         "pages_read": INTEGER,
+        "pages_unread": INTEGER,
         "chunks": INTEGER,
         "chunks_embedded": INTEGER,
     },
-    "required": ["stage", "format", "pages", "pages_read", "chunks", "chunks_embedded"],
+    "required": ["stage", "format", "pages", "pages_read", "pages_unread", "chunks", "chunks_embedded"],
 }
 
 # Schema, key in its properties, and what it is to be there.

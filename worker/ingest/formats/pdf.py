@@ -29,18 +29,20 @@ def read_pdf(file: BinaryIO) -> Told:
     """Page by page; a page is one part, or several where headings divide it. Raises Unreadable."""
     document = _opened(file)
     yield Pages(len(document))
-    bookmarks, outline, said, pictures = _bookmarks(document), Outline(), False, 0
+    bookmarks, outline, said, unread = _bookmarks(document), Outline(), False, 0
     for number in range(1, len(document) + 1):
         page = document[number - 1]
         text = _text(page)
         if not text.strip() and _has_pictures(page):
-            pictures += 1
             text = _recognised(page) if _tesseract() else ""
+            unread += not text.strip()
         page.close()
         said = said or bool(text.strip())
         yield from _divided(text, number, bookmarks[number - 1], outline)
-    if not said and pictures:
+    if not said and unread:
         raise Unreadable("unsupported_file", _ONLY_PICTURES if _tesseract() is None else _NOTHING_RECOGNISED)
+    if unread:
+        yield Pages(len(document), unread)
 
 
 _ONLY_PICTURES = (
