@@ -1,8 +1,9 @@
 """Everything that can be configured, and the only reader of the environment.
 
-Each field is set by `ASSISTANTD_<FIELD>` in the environment or in a `.env` file of the working directory; the
-environment wins. `load()` answers with a `Settings` or raises `SettingsError`, whose message is one line that
-names the variable, so that a process with a bad setting ends before it has begun anything.
+Each field is set by `ASSISTANTD_<FIELD>` in the environment, in a `.env` file of the working directory, or by a file of
+that name in SECRETS, where container engines put secrets; what is named first wins. `load()` answers with a `Settings`
+or raises `SettingsError`, whose message is one line that names the variable, so that a process with a bad setting ends
+before it has begun anything.
 """
 
 import difflib
@@ -24,7 +25,14 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
 
 from shared.crashpoints import Point
 
@@ -32,6 +40,7 @@ PREFIX = "ASSISTANTD_"
 AWS = "AWS_"  # the prefix of what belongs to S3
 SANDBOX_PREFIX = f"{PREFIX}SANDBOX_"
 KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
+SECRETS = Path("/run/secrets")  # files in small letters: assistantd_model_api_key
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -90,7 +99,24 @@ def _url(*schemes: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-class Settings(BaseSettings):
+class WithFiles(BaseSettings):
+    """Settings that may also be files in SECRETS, which need not exist."""
+
+    @override
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = SecretsSettingsSource(settings_cls, SECRETS) if SECRETS.is_dir() else file_secret_settings
+        return init_settings, env_settings, dotenv_settings, files
+
+
+class Settings(WithFiles):
     """One process's configuration, validated and frozen."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -224,7 +250,7 @@ class Settings(BaseSettings):
         return self.embedding_base_url, "none" if key is None else key.get_secret_value(), self.embedding_model
 
 
-class Given(BaseSettings):
+class Given(WithFiles):
     """What is given at all of the settings that an embedded stack can provide itself."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)

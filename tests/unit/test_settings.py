@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack.configuration import environment, without
+from infra.stack.configuration import environment, settings_for, without
+from shared import settings as module
 from shared.settings import AWS, KEY_PREFIX, OPENAI_URL, SettingsError, load
+from worker.sandbox.settings import load as load_sandbox
 
 
 @pytest.fixture(autouse=True)
@@ -160,3 +162,34 @@ def test_children_get_what_the_env_file_says_of_s3(monkeypatch: pytest.MonkeyPat
     assert again.aws_secret_access_key is not None
     assert again.aws_secret_access_key.get_secret_value() == "secret"
     assert not [name for name in without(variables, AWS) if name.startswith("AWS_")]
+
+
+def test_a_setting_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    monkeypatch.setattr(module, "SECRETS", secrets)
+    monkeypatch.delenv("ASSISTANTD_DATABASE_URL")
+    (secrets / "assistantd_database_url").write_text("postgresql://app@elsewhere/assistantd\n")
+    (secrets / "assistantd_redis_url").write_text("redis://elsewhere")
+    (secrets / "assistantd_model_api_key").write_text("sk-of-a-file\n")
+
+    settings = settings_for(None)
+
+    assert settings.database_url == "postgresql://app@elsewhere/assistantd"
+    assert settings.redis_url == "redis://localhost"  # the environment wins
+    assert settings.model_api_key is not None
+    assert settings.model_api_key.get_secret_value() == "sk-of-a-file"
+
+
+def test_the_sandbox_refuses_a_credential_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "SECRETS", tmp_path)
+    monkeypatch.delenv("ASSISTANTD_DATABASE_URL")
+    monkeypatch.delenv("ASSISTANTD_REDIS_URL")
+    (tmp_path / "assistantd_sandbox_secret").write_text("long enough, this one")
+    defaults = {"environment": tmp_path, "state": tmp_path}
+    assert load_sandbox(defaults).secret.get_secret_value() == "long enough, this one"
+
+    (tmp_path / "assistantd_database_url").write_text("postgresql://")
+
+    with pytest.raises(SettingsError, match="assistantd_database_url is there: the sandbox service must not hold"):
+        load_sandbox(defaults)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings import PREFIX, SANDBOX_PREFIX, Seconds, SettingsError
+from shared import settings as ours
+from shared.settings import PREFIX, SANDBOX_PREFIX, Seconds, SettingsError, WithFiles
 
 SHORTEST_SECRET = 16
 CREDENTIALS = (f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_API_KEY", "OPENAI_API_KEY", "PGPASSWORD")
@@ -22,7 +23,7 @@ def _secret(value: Any) -> Any:
     return value
 
 
-class SandboxSettings(BaseSettings):
+class SandboxSettings(WithFiles):
     """One service's configuration: `ASSISTANTD_SANDBOX_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix=SANDBOX_PREFIX, extra="ignore", frozen=True)
@@ -54,6 +55,8 @@ def load(defaults: Mapping[str, Any]) -> SandboxSettings:
     for name in CREDENTIALS:
         if os.environ.get(name):
             raise SettingsError(f"{name} is set: the sandbox service must not hold credentials (env -u {name} …)")
+        if (file := ours.SECRETS / name.lower()).exists():
+            raise SettingsError(f"{file} is there: the sandbox service must not hold credentials")
     known = {f"{SANDBOX_PREFIX}{name.upper()}" for name in SandboxSettings.model_fields} | {f"{SANDBOX_PREFIX}URL"}
     for name in os.environ:
         if name.startswith(SANDBOX_PREFIX) and name not in known:
