@@ -11,7 +11,7 @@ import pytest
 from infra.environment import place as environment_place
 from tests.sandbox.calls import run, value
 from tests.sandbox.service import SandboxService, require
-from worker.sandbox import environment
+from worker.sandbox import environment, processes
 from worker.sandbox.environment import NoEnvironmentError
 from worker.sandbox.isolation import UnavailableError, prepare, seccomp
 from worker.sandbox.isolation.seccomp import ARCHITECTURES, UnknownProcessorError
@@ -123,3 +123,34 @@ frame["y"].sum()
         assert (await run(session, "while True: pass", seconds=1)).done.status == "interrupted"
         assert await value(session, "len(frame)") == "2"
         assert (await run(session, "import os; os._exit(1)")).done.is_lost
+
+
+GIB = 1024 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({}, 8 * GIB),
+        ({"memory.max": "max", "memory.current": GIB, "memory.stat": "anon 1"}, 8 * GIB),
+        ({"memory.max": 4 * GIB, "memory.current": 3 * GIB, "memory.stat": f"anon 1\ninactive_file {GIB}"}, 2 * GIB),
+        ({"memory.max": GIB, "memory.current": GIB + 1, "memory.stat": "anon 1"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": 4 * GIB,
+                "memory/memory.usage_in_bytes": GIB,
+                "memory/memory.stat": "cache 1",
+            },
+            3 * GIB,
+        ),
+    ],
+    ids=["no limit is known", "unlimited", "limited", "beyond the limit", "before version 2"],
+)
+def test_memory_is_that_of_the_container(tmp_path: Path, files: dict[str, object], left: int) -> None:
+    """A service on a large machine under a small limit would otherwise take sessions until it is killed with all."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 1 kB\nMemAvailable: {8 * GIB // 1024} kB\n")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    assert processes.available_memory(meminfo, tmp_path) == left

@@ -79,9 +79,24 @@ def exact_memory(pids: Iterable[int]) -> int:
     return total
 
 
-def available_memory() -> int:
-    """Bytes that the machine can still give."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
+def available_memory(meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that can still be had: of the machine, and within a container of what it is limited to."""
+    for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/meminfo says nothing of MemAvailable")
+            return min([int(line.split()[1]) * 1024, *_left_of_group(group)])
+    raise OSError(f"{meminfo} says nothing of MemAvailable")
+
+
+def _left_of_group(group: Path) -> list[int]:
+    """What is left below the control group's limit, if it has one. Files that nobody uses are given back in time."""
+    for place, most, used in (
+        (group, "memory.max", "memory.current"),
+        (group / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),  # the hierarchy before version 2
+    ):
+        try:
+            limit, usage = int((place / most).read_text()), int((place / used).read_text())
+            facts = dict(line.split(maxsplit=1) for line in (place / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+        return [max(0, limit - usage + int(facts.get("inactive_file", 0)))]
+    return []
