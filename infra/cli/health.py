@@ -6,12 +6,18 @@ from typing import Annotated, Literal
 
 import typer
 
-LOCAL = {"api": "http://127.0.0.1:8000/healthz", "flower": "http://127.0.0.1:5555/healthcheck"}
+LOCAL = {
+    "api": "http://127.0.0.1:8000/healthz",
+    "flower": "http://127.0.0.1:5555/healthcheck",
+    "sandbox": "http://127.0.0.1:8100/healthz",
+}
 PATIENCE_S = 4
 
 
 def healthcheck(
-    process: Annotated[Literal["api", "worker", "flower"], typer.Argument(help="Which one, on its usual port.")],
+    process: Annotated[
+        Literal["api", "worker", "flower", "sandbox"], typer.Argument(help="Which one, on its usual port.")
+    ],
     name: Annotated[str, typer.Option(help="The worker's name, as it was started with.")] = "worker",
 ) -> None:
     """End with 0 if the process of this container answers, with 1 if not."""
