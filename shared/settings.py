@@ -99,6 +99,18 @@ def _url(*schemes: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _urls(*schemes: str) -> BeforeValidator:
+    """Several, separated by commas."""
+
+    def check(value: Any) -> Any:
+        if value is not None and any(urlsplit(url).scheme not in schemes for url in str(value).split(",")):
+            begins = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise ValueError(f"expected URLs that begin with {begins}, separated by commas")
+        return value
+
+    return BeforeValidator(check)
+
+
 class WithFiles(BaseSettings):
     """Settings that may also be files in SECRETS, which need not exist."""
 
@@ -187,8 +199,9 @@ class Settings(WithFiles):
         default=None, description="the model endpoint's name of a model that says questions anew, for `rewrite_query`"
     )
 
-    sandbox_url: Annotated[str | None, _url("http", "https")] = Field(
-        default=None, description="the code interpreter's service; without one, runs that call it fail"
+    sandbox_url: Annotated[str | None, _urls("http", "https")] = Field(
+        default=None,
+        description="the code interpreter's service, or several, separated by commas; without, runs that call it fail",
     )
     sandbox_secret: SecretStr | None = Field(default=None, description="shared with that service")
 

@@ -12,7 +12,7 @@ from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs.live import Live
-from worker.sandbox.client import SandboxClient
+from worker.sandbox.clients import SandboxClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Deps:
     model: ModelClient
     searcher: Searcher
     store: BlobStore
-    sandbox: SandboxClient | None
+    sandbox: SandboxClients | None
     live: Live
     ingesting: Live  # files that are being read, by ingestion
     slots: Slots

@@ -22,7 +22,7 @@ from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
 from worker.runs.live import Live
-from worker.sandbox.client import SandboxClient
+from worker.sandbox.clients import SandboxClients
 from worker.store_sweep import sweep_store_for_ever
 from worker.watchdog import Watchdog
 
@@ -108,10 +108,10 @@ class WorkerServices:
         await self.deps.database.close()
 
 
-def _sandbox(settings: Settings) -> SandboxClient | None:
+def _sandbox(settings: Settings) -> SandboxClients | None:
     if settings.sandbox_url is None or settings.sandbox_secret is None:
         return None
-    return SandboxClient(settings.sandbox_url, settings.sandbox_secret.get_secret_value())
+    return SandboxClients(settings.sandbox_url.split(","), settings.sandbox_secret.get_secret_value())
 
 
 def _claims(settings: Settings) -> int:

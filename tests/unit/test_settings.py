@@ -24,6 +24,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://x", "ASSISTANTD_DATABASE_URL: expected a URL that begins with postgresql://"),
         ("REDIS_URL", "http://x", "ASSISTANTD_REDIS_URL: expected a URL that begins with redis://"),
         ("MODEL_BASE_URL", "localhost:8000", "ASSISTANTD_MODEL_BASE_URL: expected a URL"),
+        ("SANDBOX_URL", "http://a:8100,b:8100", "ASSISTANTD_SANDBOX_URL: expected URLs that begin with http://"),
         ("MODEL_ALIASES", "gpt-4=x", "ASSISTANTD_MODEL_ALIASES: expected a JSON object"),
         ("MODEL_ALIASES", '{"a": 1}', "ASSISTANTD_MODEL_ALIASES"),
         ("LEASE_DURATION", "soon", "ASSISTANTD_LEASE_DURATION: expected a number of seconds"),

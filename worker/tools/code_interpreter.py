@@ -24,11 +24,11 @@ from worker.sandbox.client import (
     Image,
     LostError,
     RefusalError,
-    SandboxClient,
     SandboxSession,
     Text,
     UnavailableError,
 )
+from worker.sandbox.clients import SandboxClients
 from worker.tools import code_files, code_input
 from worker.tools.code_outputs import Outputs
 from worker.tools.code_outputs import told as told_outputs
@@ -109,7 +109,7 @@ def images(call: Mapping[str, Any]) -> list[str]:
 
 
 async def _in_session(
-    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClient
+    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClients
 ) -> dict[str, Any]:
     session = await _open(sandbox, run["thread_id"])
     prepared = await code_files.prepare(deps, run, session)
@@ -142,7 +142,7 @@ def _lost(call: Mapping[str, Any], note: str) -> dict[str, Any]:
     return {**call, "notes": [note], "files": {}}
 
 
-async def _open(sandbox: SandboxClient, thread_id: str) -> SandboxSession:
+async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:
     """The thread's session; a service that is full is asked again for a while. Raises RefusalError and
     UnavailableError.
     """
