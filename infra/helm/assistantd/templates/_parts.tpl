@@ -1,0 +1,160 @@
+{{/* What parts have in common. Most take a dictionary: "root", and "part" (its name). */}}
+
+{{- define "assistantd.name" -}}
+{{- printf "%s-%s" (.root.Release.Name | trunc 40 | trimSuffix "-") .part -}}
+{{- end }}
+
+{{- define "assistantd.selector" -}}
+app.kubernetes.io/name: assistantd
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end }}
+
+{{- define "assistantd.labels" -}}
+{{ include "assistantd.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "assistantd.metadata" -}}
+name: {{ include "assistantd.name" . }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "assistantd.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* Environment variables named ASSISTANTD_… after Services would be taken for settings: no links. */}}
+{{- define "assistantd.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- with .root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "assistantd.spread" -}}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "assistantd.selector" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+
+{{/* Takes "target", too: which of the images. */}}
+{{- define "assistantd.container" -}}
+name: {{ .part }}
+image: {{ required "image.registry: where the images are" .root.Values.image.registry }}/assistantd-{{ .target }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "assistantd.confined" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "assistantd.secret" -}}
+- name: {{ .name }}
+  valueFrom:
+    secretKeyRef: { name: {{ required (printf "%s.existingSecret: the name of a Secret" .of) .secret }}, key: {{ .key }} }
+{{- end }}
+
+{{- define "assistantd.database" -}}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_DATABASE_URL" "of" "database" "secret" .Values.database.existingSecret "key" .Values.database.key) }}
+{{- end }}
+
+{{- define "assistantd.redis" -}}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_REDIS_URL" "of" "redis" "secret" .Values.redis.existingSecret "key" .Values.redis.key) }}
+{{- end }}
+
+{{/* What API, workers and readers are told. Readers are never asked for a model, and get no key to it. */}}
+{{- define "assistantd.environment" -}}
+{{- $values := .root.Values -}}
+{{ include "assistantd.database" .root }}
+{{ include "assistantd.redis" .root }}
+- name: ASSISTANTD_MODEL_BASE_URL
+  value: {{ required "model.baseUrl: an OpenAI-compatible endpoint, up to and including its /v1" $values.model.baseUrl | quote }}
+{{- if ne .part "ingest" }}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_MODEL_API_KEY" "of" "model" "secret" $values.model.existingSecret "key" $values.model.key) }}
+{{- end }}
+- name: ASSISTANTD_DRAIN_TIMEOUT
+  value: {{ $values.drainTimeout | quote }}
+{{- if $values.files.url }}
+- name: ASSISTANTD_BLOB_URL
+  value: {{ $values.files.url | quote }}
+{{- with $values.files.endpoint }}
+- name: AWS_ENDPOINT_URL_S3
+  value: {{ . | quote }}
+{{- end }}
+{{- with $values.files.region }}
+- name: AWS_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- if $values.files.existingSecret }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+{{ include "assistantd.secret" (dict "name" . "of" "files" "secret" $values.files.existingSecret "key" .) }}
+{{- end }}
+{{- end }}
+{{- else if not $values.files.existingClaim }}
+{{- fail "files.url: a bucket (s3://bucket/prefix), or files.existingClaim: a claim that all nodes can mount at once" }}
+{{- end }}
+{{- range $name, $value := $values.settings }}
+- name: ASSISTANTD_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* /data for files where there is no bucket, /tmp always: on disk, for readers copy files there. */}}
+{{- define "assistantd.mounts" -}}
+- { name: tmp, mountPath: /tmp }
+- { name: data, mountPath: /data }
+{{- end }}
+
+{{- define "assistantd.volumes" -}}
+- name: tmp
+  emptyDir: { sizeLimit: {{ .tmp }} }
+- name: data
+  {{- if .root.Values.files.url }}
+  emptyDir: { sizeLimit: 100Mi }
+  {{- else }}
+  persistentVolumeClaim: { claimName: {{ .root.Values.files.existingClaim }} }
+  {{- end }}
+{{- end }}
+
+{{/* Addresses of the sandbox's pods: each by its own name, since a session lives in one of them. */}}
+{{- define "assistantd.sandboxes" -}}
+{{- $name := include "assistantd.name" (dict "root" . "part" "sandbox") -}}
+{{- $urls := list -}}
+{{- range until (int .Values.sandbox.replicas) -}}
+{{- $urls = append $urls (printf "http://%s-%d.%s.%s.svc:8100" $name . $name $.Release.Namespace) -}}
+{{- end -}}
+{{- join "," $urls -}}
+{{- end }}
+
+{{- define "assistantd.sandboxSecret" -}}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_SANDBOX_SECRET" "of" "sandbox" "secret" .Values.sandbox.existingSecret "key" .Values.sandbox.key) }}
+{{- end }}
