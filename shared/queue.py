@@ -16,6 +16,7 @@ from celery import Celery
 from kombu.entity import Queue
 
 from shared.redis import Command, Sender
+from shared.sentinel import Watched, is_watched
 from shared.settings import Settings
 
 EXECUTE_RUN = "run.execute"
@@ -39,7 +40,8 @@ _MESSAGES: dict[str, Any] = {
 
 def celery_app(settings: Settings) -> Celery:
     """The Celery application that workers run and whose message format the doorbell speaks."""
-    app = Celery("assistantd", broker=settings.redis_url, backend=None)
+    watched = Watched.parse(settings.redis_url) if is_watched(settings.redis_url) else None
+    app = Celery("assistantd", broker=settings.redis_url if watched is None else watched.broker_url, backend=None)
     app.conf.update(
         _MESSAGES,
         task_acks_late=False,
@@ -60,6 +62,7 @@ def celery_app(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "max_connections": 50,
+            **({} if watched is None else watched.broker_options),
         },
     )
     return app

@@ -9,13 +9,18 @@ import contextvars
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol
 
+import redis
 import redis.asyncio
 import structlog
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
+
+from shared.sentinel import Watched, is_watched
+from shared.settings import PREFIX, SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -34,14 +39,35 @@ _STALE = "equal or smaller"  # how Redis refuses the entry of a worker that lost
 
 def connect(url: str, **options: Any) -> "redis.asyncio.Redis":
     """A client with the timeouts that we want everywhere: a frozen Redis is noticed within seconds."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_keepalive=True,
-        socket_connect_timeout=3,
-        health_check_interval=10,
-        retry=Retry(NoBackoff(), 0),  # each of our callers knows better what to do next
-        **options,
-    )
+    options |= {
+        "socket_keepalive": True,
+        "socket_connect_timeout": 3,
+        "health_check_interval": 10,
+        "retry": Retry(NoBackoff(), 0),  # each of our callers knows better what to do next
+    }
+    if not is_watched(url):
+        return redis.asyncio.Redis.from_url(url, **options)
+    watched = Watched.parse(url)
+    sentinel = Sentinel(watched.sentinels, sentinel_kwargs=watched.sentinel_options)
+    return sentinel.master_for(watched.name, **watched.options, **options)
+
+
+def refuse_cluster(url: str) -> None:
+    """Raises SettingsError if that is a Redis Cluster: its keys are on several servers, and Celery's transport takes
+    several keys at once. One that does not answer, or tells nobody, is believed to be none.
+    """
+    if is_watched(url):
+        return
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as client:
+            facts: Any = client.info("cluster")
+    except AWAY:
+        return
+    if facts.get("cluster_enabled"):
+        raise SettingsError(
+            f"{PREFIX}REDIS_URL: this is a Redis Cluster, which Celery can't use as its broker: give a server that is "
+            "alone, or one behind Sentinel (sentinel://…)"
+        )
 
 
 async def published(channels: PubSub) -> AsyncGenerator[dict[str, Any]]:

@@ -35,6 +35,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from shared.crashpoints import Point
+from shared.sentinel import SCHEME, Watched, is_watched
 
 PREFIX = "ASSISTANTD_"
 AWS = "AWS_"  # the prefix of what belongs to S3
@@ -64,6 +65,13 @@ def _object(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         raise ValueError('expected a JSON object, such as {"gpt-4": "my-model", "*": "my-model"}') from None
+
+
+def _watched(value: Any) -> Any:
+    """An address of Sentinels, if it is one, has to be whole. The value is never shown: there are passwords in it."""
+    if isinstance(value, str) and is_watched(value):
+        Watched.parse(value)
+    return value
 
 
 def _place(value: Any) -> Any:
@@ -134,7 +142,9 @@ class Settings(WithFiles):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     database_url: Annotated[str, _url("postgresql")] = Field(description="Postgres 16 or later with pgvector")
-    redis_url: Annotated[str, _url("redis", "rediss", "unix")] = Field(description="Redis 6.2 or later, or Valkey")
+    redis_url: Annotated[str, _url("redis", "rediss", "unix", SCHEME), BeforeValidator(_watched)] = Field(
+        description="Redis 6.2 or later, or Valkey"
+    )
     data_dir: Path = Field(default=Path("data"), description="uploaded and generated files live below it")
 
     blob_url: Annotated[str | None, BeforeValidator(_place)] = Field(

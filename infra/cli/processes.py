@@ -21,6 +21,7 @@ def api(
 
     from api.app import create_app
     from infra.stack.configuration import settings_for
+    from shared.redis import refuse_cluster
 
     settings = settings_for(data_dir)
     config = uvicorn.Config(
@@ -36,6 +37,7 @@ def api(
         timeout_graceful_shutdown=round(settings.drain_timeout.total_seconds()),
     )
     loaded(wait=wait)
+    refuse_cluster(settings.redis_url)
     # Bound and listening before the application starts: when it says that it is ready, nobody is refused any more.
     listener = config.bind_socket()
     listener.listen(config.backlog)
@@ -55,10 +57,12 @@ def worker(
     SIGTERM drains, a second one ends at once.
     """
     from infra.stack.configuration import settings_for
+    from shared.redis import refuse_cluster
     from worker.app import main
 
     settings = settings_for(data_dir)
     loaded(wait=wait)
+    refuse_cluster(settings.redis_url)
     main(settings, queues=queues.split(","), concurrency=concurrency, name=name)
 
 
@@ -75,10 +79,12 @@ def flower(
     from infra import monitor
     from infra.stack.configuration import settings_for
     from shared.readiness import notify_ready
+    from shared.redis import refuse_cluster
 
     settings = settings_for(data_dir, without_database=True)
     serve = monitor.prepare(settings, host, port)
     loaded(wait=wait)
+    refuse_cluster(settings.redis_url)
     serve(partial(notify_ready, settings))
 
 

