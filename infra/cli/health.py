@@ -9,6 +9,7 @@ import typer
 LOCAL = {
     "api": "http://127.0.0.1:8000/healthz",
     "flower": "http://127.0.0.1:5555/healthcheck",
+    "embedder": "http://127.0.0.1:8200/healthz",
     "sandbox": "http://127.0.0.1:8100/healthz",
 }
 PATIENCE_S = 4
@@ -16,7 +17,7 @@ PATIENCE_S = 4
 
 def healthcheck(
     process: Annotated[
-        Literal["api", "worker", "flower", "sandbox"], typer.Argument(help="Which one, on its usual port.")
+        Literal["api", "worker", "flower", "embedder", "sandbox"], typer.Argument(help="Which one, on its usual port.")
     ],
     name: Annotated[str, typer.Option(help="The worker's name, as it was started with.")] = "worker",
 ) -> None:

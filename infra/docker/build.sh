@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the images with buildah, without a daemon and without a registry: the base is made by mmdebstrap.
 #
-#   infra/docker/build.sh [TARGET …] [-- BUILDAH-OPTION …]      all four if none is named
+#   infra/docker/build.sh [TARGET …] [-- BUILDAH-OPTION …]      all if none is named
 #
 # Needs root (or a user with subordinate ids) and the packages buildah and mmdebstrap. STORE is where images are kept,
 # MIRROR and SUITE what Debian the base is. With Docker and a registry none of this is needed: docker compose build.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 targets=()
 while [[ $# -gt 0 && $1 != -- ]]; do targets+=("$1"); shift; done
 [[ ${1:-} == -- ]] && shift
-[[ ${#targets[@]} -gt 0 ]] || targets=(api worker ingest sandbox)
+[[ ${#targets[@]} -gt 0 ]] || targets=(api worker ingest embedder sandbox)
 store=${STORE:-/var/tmp/assistantd-images}
 buildah() { command buildah --root "$store/root" --runroot "$store/run" --storage-driver "${DRIVER:-vfs}" "$@"; }
 

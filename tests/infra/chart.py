@@ -17,6 +17,7 @@ NEEDED: dict[str, Any] = {
     "database": {"existingSecret": "database"},
     "redis": {"existingSecret": "redis"},
     "model": {"baseUrl": "https://model.example/v1", "existingSecret": "model"},
+    "embeddings": {"existingSecret": "embeddings"},
     "files": {"url": "s3://bucket/prefix"},
     "sandbox": {"existingSecret": "sandbox", "isolation": "runtimeClass", "runtimeClassName": "gvisor"},
     "flower": {"existingSecret": "flower"},
@@ -39,12 +40,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "batch", "operator": "Exists"}],
     },
+    "another endpoint for embeddings": {
+        "embedder": {"enabled": False},
+        "embeddings": {"baseUrl": "https://e.example/v1", "model": "m", "settings": {"DIMENSIONS": "512"}},
+    },
     "seccomp": {"sandbox": {"isolation": "seccomp", "userNamespaces": True, "unmaskProc": True}},
     "landlock": {"sandbox": {"isolation": "landlock"}, "api": {"autoscaling": {"enabled": False}}},
     "a claim, and no more than has to be": {
         "files": {"url": "", "existingClaim": "files"},
         "sandbox": {"enabled": False},
         "flower": {"enabled": False},
+        "embedder": {"enabled": False},
     },
 }
 

@@ -29,11 +29,12 @@ from tests.infra.chart import (
     render,
 )
 from tests.system import create_database
+from worker.embedder import facts as embedder
 from worker.sandbox.settings import SandboxSettings
 
 KUBERNETES = ("1.30", "1.37")  # the oldest that is promised, and the newest that is known
 KEDA = {"ScaledObject", "TriggerAuthentication"}
-PARTS = {"api", "worker", "ingest", "sandbox", "flower"}
+PARTS = {"api", "worker", "ingest", "embedder", "sandbox", "flower"}
 
 
 @pytest.fixture(params=VARIANTS)
@@ -70,6 +71,7 @@ def test_a_field_that_nobody_knows_is_noticed() -> None:
         "redis.existingSecret",
         "model.baseUrl",
         "model.existingSecret",
+        "embeddings.existingSecret",
         "files.url",
         "sandbox.existingSecret",
         "sandbox.isolation",
@@ -89,6 +91,7 @@ def test_what_is_missing_is_named(missing: str) -> None:
         ({"worker": {"autoscaling": {"enabled": True}}}, "worker.autoscaling: postgres.existingSecret"),
         ({"sandbox": {"isolation": "seccomp", "unmaskProc": True}}, "sandbox.unmaskProc"),
         ({"sandbox": {"isolation": "chroot"}}, "sandbox.isolation: runtimeClass, seccomp or landlock"),
+        ({"embeddings": {"baseUrl": "https://e.example/v1", "model": "m"}}, "embeddings.baseUrl: another endpoint, or"),
         ({"api": {"ingress": {"enabled": True}}}, "api.ingress.host"),
     ],
 )
@@ -166,11 +169,13 @@ def test_nobody_gets_a_secret_that_it_does_not_need() -> None:
     bucket = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     database, redis = "ASSISTANTD_DATABASE_URL", "ASSISTANTD_REDIS_URL"
     model, sandbox = "ASSISTANTD_MODEL_API_KEY", "ASSISTANTD_SANDBOX_SECRET"
+    vectors = "ASSISTANTD_EMBEDDING_API_KEY"
     assert holders == {
         "migrate": {database},
-        "api": {database, redis, model, *bucket},
-        "worker": {database, redis, model, sandbox, *bucket},
-        "ingest": {database, redis, *bucket},
+        "api": {database, redis, model, vectors, *bucket},
+        "worker": {database, redis, model, vectors, sandbox, *bucket},
+        "ingest": {database, redis, vectors, *bucket},
+        "embedder": {vectors},
         "sandbox": {sandbox},
         "flower": {redis, "FLOWER_BASIC_AUTH"},
     }
@@ -234,7 +239,33 @@ def test_the_sandbox_reaches_nobody_and_is_reached_by_workers_alone() -> None:
 
 def test_nothing_but_the_api_has_a_door_of_its_own_accord() -> None:
     doors = {part for part, it in policies(render({})).items() if it.get("ingress")}
-    assert doors == {"api", "sandbox"}
+    assert doors == {"api", "embedder", "sandbox"}
+
+
+def test_vectors_are_made_where_it_is_said() -> None:
+    def told(**values: Any) -> dict[str, Any]:
+        rendered = render(values)
+        of_part = [
+            {
+                name.removeprefix("ASSISTANTD_EMBEDDING_"): value
+                for name, value in environment(rendered, part).items()
+                if "_EMBEDDING_" in name and isinstance(value, str)
+            }
+            for part in ("api", "worker", "ingest")
+        ]
+        assert of_part[0] == of_part[1] == of_part[2]
+        return of_part[0]
+
+    own = "http://demo-embedder.assistants.svc:8200/v1"
+    assert told() == {"BASE_URL": own, "MODEL": embedder.NAME, "WINDOW": str(embedder.WINDOW)}
+    there = {"baseUrl": "https://e.example/v1", "model": "m", "settings": {"DIMENSIONS": "512"}}
+    assert told(embedder={"enabled": False}, embeddings=there) == (
+        {"BASE_URL": "https://e.example/v1", "MODEL": "m", "DIMENSIONS": "512"}
+    )
+    assert told(embedder={"enabled": False}) == {}
+    embedder_policy = policies(render({}))["embedder"]
+    assert embedder_policy["egress"] == []
+    assert len(embedder_policy["ingress"][0]["from"]) == 3
 
 
 def test_workers_know_every_sandbox_by_its_pods_name() -> None:

@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 
 from infra.cli import app
 from infra.sandbox import seccomp
+from worker.embedder import facts as embedder
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "infra" / "docker" / "Dockerfile").read_text()
 WHOLE: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = WHOLE["services"]
-OURS = ("migrate", "api", "worker", "ingest", "sandbox", "flower")
+OURS = ("migrate", "api", "worker", "ingest", "embedder", "sandbox", "flower")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|AUTH|TOKEN")
 STAGES: dict[str, str] = {name: base for base, name in re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)}
 
@@ -61,6 +62,7 @@ def test_nobody_gets_a_password_that_it_does_not_need() -> None:
         "AWS_SECRET_ACCESS_KEY": {"api", "worker", "ingest"},
         "ASSISTANTD_DATABASE_URL": {"migrate", "api", "worker", "ingest"},
         "ASSISTANTD_MODEL_API_KEY": {"api", "worker"},
+        "ASSISTANTD_EMBEDDING_API_KEY": {"api", "worker", "ingest", "embedder"},
         "ASSISTANTD_SANDBOX_SECRET": {"worker", "sandbox"},
     }.items():
         assert {name for name, it in SERVICES.items() if variable in it.get("environment", {})} == wanted, variable
@@ -100,6 +102,13 @@ def test_the_sandbox_meets_workers_and_nobody_else() -> None:
     assert SERVICES["worker"]["environment"]["ASSISTANTD_SANDBOX_URL"] == "http://sandbox:8100"
 
 
+def test_vectors_are_those_of_the_embedder() -> None:
+    assert of_networks("vectors") == {"api", "worker", "ingest", "embedder"}
+    assert SERVICES["embedder"]["networks"] == ["vectors"]
+    assert f":-{embedder.NAME}}}" in SERVICES["ingest"]["environment"]["ASSISTANTD_EMBEDDING_MODEL"]
+    assert f":-{embedder.WINDOW}}}" in SERVICES["ingest"]["environment"]["ASSISTANTD_EMBEDDING_WINDOW"]
+
+
 def test_databases_are_reached_from_within_alone() -> None:
     assert WHOLE["networks"]["data"] == {"internal": True}
     assert SERVICES["postgres"]["networks"] == SERVICES["valkey"]["networks"] == ["data"]
@@ -133,7 +142,7 @@ def inherited(stage: str) -> str:
     return (inherited(STAGES[stage]) if STAGES[stage] in STAGES else "") + own
 
 
-@pytest.mark.parametrize("target", ["api", "worker", "ingest", "sandbox"])
+@pytest.mark.parametrize("target", ["api", "worker", "ingest", "embedder", "sandbox"])
 def test_images_run_as_an_ordinary_user_under_tini(target: str) -> None:
     text = inherited(target)
     assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["10001:10001"]
@@ -143,10 +152,11 @@ def test_images_run_as_an_ordinary_user_under_tini(target: str) -> None:
 
 def test_images_are_locked_and_have_no_embedded_servers() -> None:
     syncs = [line for line in DOCKERFILE.splitlines() if "uv sync" in line]
-    assert len(syncs) == 3
+    assert len(syncs) == 4
     assert all("--locked" in line for line in syncs)
     assert all("--no-default-groups" in line or "--only-group sandbox-service" in line for line in syncs)
     assert not re.search(r"--group embedded|--all-groups", DOCKERFILE)
+    assert [line.count("--group") for line in syncs if "--no-default-groups" in line] == [0, 0, 1]
 
 
 WITH_THESE_ALONE = """

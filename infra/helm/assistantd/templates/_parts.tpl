@@ -87,6 +87,10 @@ capabilities: { drop: [ALL] }
 {{ include "assistantd.secret" (dict "name" "ASSISTANTD_DATABASE_URL" "of" "database" "secret" .Values.database.existingSecret "key" .Values.database.key) }}
 {{- end }}
 
+{{- define "assistantd.embeddingKey" -}}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_EMBEDDING_API_KEY" "of" "embeddings" "secret" .Values.embeddings.existingSecret "key" .Values.embeddings.key) }}
+{{- end }}
+
 {{- define "assistantd.redis" -}}
 {{ include "assistantd.secret" (dict "name" "ASSISTANTD_REDIS_URL" "of" "redis" "secret" .Values.redis.existingSecret "key" .Values.redis.key) }}
 {{- end }}
@@ -121,6 +125,22 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- else if not $values.files.existingClaim }}
 {{- fail "files.url: a bucket (s3://bucket/prefix), or files.existingClaim: a claim that all nodes can mount at once" }}
+{{- end }}
+{{- if or $values.embedder.enabled $values.embeddings.baseUrl }}
+- name: ASSISTANTD_EMBEDDING_BASE_URL
+  value: {{ $values.embeddings.baseUrl | default (printf "http://%s.%s.svc:8200/v1" (include "assistantd.name" (dict "root" .root "part" "embedder")) .root.Release.Namespace) | quote }}
+{{ include "assistantd.embeddingKey" .root }}
+{{- $own := dict }}
+{{- if $values.embedder.enabled }}
+{{- $own = dict "MODEL" "all-minilm-l6-v2" "WINDOW" "200" }}
+{{- end }}
+{{- if $values.embeddings.baseUrl }}
+{{- $own = dict "MODEL" (required "embeddings.model: what the endpoint calls it" $values.embeddings.model) }}
+{{- end }}
+{{- range $name, $value := merge (dict) $values.embeddings.settings $own }}
+- name: ASSISTANTD_EMBEDDING_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
 {{- end }}
 {{- range $name, $value := $values.settings }}
 - name: ASSISTANTD_{{ $name }}
