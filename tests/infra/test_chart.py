@@ -42,6 +42,10 @@ def documents(request: pytest.FixtureRequest) -> list[Document]:
     return render(VARIANTS[request.param])
 
 
+def test_the_oldest_kubernetes_is_the_one_that_was_asked() -> None:
+    assert yaml.safe_load((PLACE / "Chart.yaml").read_text())["kubeVersion"] == f">={KUBERNETES[0]}.0-0"
+
+
 def test_helm_finds_nothing_wrong() -> None:
     found = helm_python.lint(PLACE, NEEDED)
     assert found["errors"] == []
