@@ -173,12 +173,12 @@ def test_nobody_gets_a_secret_that_it_does_not_need() -> None:
     bucket = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     database, redis = "ASSISTANTD_DATABASE_URL", "ASSISTANTD_REDIS_URL"
     model, sandbox = "ASSISTANTD_MODEL_API_KEY", "ASSISTANTD_SANDBOX_SECRET"
-    vectors = "ASSISTANTD_EMBEDDING_API_KEY"
+    vectors, reranker = "ASSISTANTD_EMBEDDING_API_KEY", "ASSISTANTD_RERANKER_API_KEY"
     assert holders == {
         "migrate": {database},
-        "api": {database, redis, model, vectors, *bucket},
-        "worker": {database, redis, model, vectors, sandbox, *bucket},
-        "ingest": {database, redis, vectors, *bucket},
+        "api": {database, redis, model, vectors, reranker, *bucket},
+        "worker": {database, redis, model, vectors, reranker, sandbox, *bucket},
+        "ingest": {database, redis, vectors, reranker, *bucket},
         "embedder": {vectors},
         "sandbox": {sandbox},
         "flower": {redis, "FLOWER_BASIC_AUTH"},

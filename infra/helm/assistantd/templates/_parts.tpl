@@ -142,6 +142,17 @@ capabilities: { drop: [ALL] }
   value: {{ $value | quote }}
 {{- end }}
 {{- end }}
+{{- with $values.reranker }}
+{{- if .baseUrl }}
+- name: ASSISTANTD_RERANKER_BASE_URL
+  value: {{ .baseUrl | quote }}
+- name: ASSISTANTD_RERANKER_MODEL
+  value: {{ required "reranker.model: what the endpoint calls it" .model | quote }}
+{{- if .existingSecret }}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_RERANKER_API_KEY" "of" "reranker" "secret" .existingSecret "key" .key) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := $values.settings }}
 - name: ASSISTANTD_{{ $name }}
   value: {{ $value | quote }}
