@@ -6,11 +6,12 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from tests.chaos.drill import Drill, carry_out
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, ROLLS
 from tests.chaos.verdict import Verdict
 
 
@@ -21,14 +22,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"some of {', '.join(FAULTS)}; the default is all")
+    parser.add_argument("--rolling", action="store_true", help="no faults, but restarts of everything in good order")
     parser.add_argument("--keep", action="store_true", help="leave logs and data where they are, and say where")
     given = parser.parse_args()
-    faults = [name for name in given.faults.split(",") if name]
+    faults = list(ROLLS) if given.rolling else [name for name in given.faults.split(",") if name]
     if unknown := set(faults) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     root = Path(tempfile.mkdtemp(prefix="assistantd-chaos-"))
     root.chmod(0o711)
     drill = Drill(given.runs, timedelta(minutes=given.minutes), given.seed, faults)
+    if given.rolling:
+        drill = replace(drill, mishaps=0.0)
     try:
         verdict = asyncio.run(carry_out(drill, root))
     finally:

@@ -39,13 +39,15 @@ class Drill:
     faults: Sequence[str] = tuple(FAULTS)
     pause_s: tuple[float, float] = (1.0, 5.0)
     """Between faults."""
+    mishaps: float = MISHAPS
+    """Share of the model's answers that go wrong."""
 
 
 async def carry_out(drill: Drill, root: Path) -> Verdict:
     """Call it from the main thread."""
     rng = random.Random(drill.seed)
     ledger = Ledger()
-    upstream = Upstream(ledger, random.Random(rng.random()), MISHAPS)
+    upstream = Upstream(ledger, random.Random(rng.random()), drill.mishaps)
     await upstream.start()
     try:
         async with running(root, upstream.base_url, apis=APIS, workers=WORKERS) as stack:
@@ -111,7 +113,7 @@ def _with_setting(verdict: Verdict, drill: Drill, lived_s: float) -> Verdict:
         "clients": CLIENTS,
         "api processes": APIS,
         "workers": WORKERS,
-        "share of answers that go wrong": MISHAPS,
+        "share of answers that go wrong": drill.mishaps,
         "seed": drill.seed,
         "seconds": round(lived_s, 1),
     }

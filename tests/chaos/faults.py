@@ -50,6 +50,18 @@ async def kill_api(stack: Stack, rng: random.Random) -> None:
     stack.start_api(place)
 
 
+async def drain_api(stack: Stack, rng: random.Random) -> None:
+    """SIGTERM; when it has let its requests end, another one takes its port."""
+    place = rng.randrange(len(stack.apis))
+    leaving = stack.apis[place]
+    stack.leaving.append(leaving)
+    leaving.signal(signal.SIGTERM)
+    await gone(leaving)
+    stack.start_api(place)
+    stack.leaving.remove(leaving)
+    await asyncio.to_thread(stack.apis[place].wait_until_ready)
+
+
 async def restart_redis(stack: Stack, rng: random.Random) -> None:
     """Kill -9; up to a second of what it held is lost."""
     await bring_down(stack.valkey, signal.SIGKILL)
@@ -94,10 +106,13 @@ async def _tell_redis(stack: Stack, *command: str) -> None:
         await client.execute_command(*command)  # pyright: ignore[reportUnknownMemberType]
 
 
+ROLLS: dict[str, Fault] = {"term": drain_worker, "api-term": drain_api}
+"""What a new version brings with it: nothing goes wrong by these."""
+
 FAULTS: dict[str, Fault] = {
     "kill": kill_worker,
     "stop": freeze_worker,
-    "term": drain_worker,
+    **ROLLS,
     "api": kill_api,
     "redis": restart_redis,
     "flush": flush_redis,
@@ -115,7 +130,7 @@ async def supervise(stack: Stack, ledger: Ledger) -> None:
         for processes, start in ((stack.apis, stack.start_api), (stack.workers, stack.start_worker)):
             for place, process in enumerate(processes):
                 code = process.popen.poll()
-                if code is not None:
+                if code is not None and process not in stack.leaving:
                     ledger.deaths.append(f"{process.log.name}: ended with {code}: {_last_words(process)}")
                     stack.lose(process)
                     start(place)

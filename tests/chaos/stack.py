@@ -37,7 +37,9 @@ class Cluster(System):
 
 @dataclass
 class Stack:
-    """The system under test. `lost_at` is when a worker, by process id, was killed or frozen."""
+    """The system under test. Who is `leaving` was told to; `lost_at` is when a worker, by process id, was killed or
+    frozen.
+    """
 
     postgres: Postgres
     valkey: Valkey
@@ -45,6 +47,7 @@ class Stack:
     ports: list[int]
     apis: list[Process] = field(default_factory=list[Process])
     workers: list[Process] = field(default_factory=list[Process])
+    leaving: list[Process] = field(default_factory=list[Process])
     lost_at: dict[int, float] = field(default_factory=dict[int, float])
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.drill import Drill, carry_out
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, ROLLS
 
 
 @pytest.mark.timeout(300)
@@ -21,3 +21,18 @@ def test_a_thousand_runs_survive_every_fault(room: Path) -> None:
     assert verdict.innocent, verdict
     assert verdict.facts["runs promised"] >= 1000
     assert all(verdict.facts.get(f"fault: {name}") for name in FAULTS)
+
+
+@pytest.mark.timeout(200)
+def test_a_roll_out_under_load_fails_nobody(room: Path) -> None:
+    """Workers and API processes are replaced one after the other while 50 clients go on: no run fails, none costs an
+    attempt, and every stream that is cut is joined again to its end.
+    """
+    root = room / "rolling"
+    root.mkdir(mode=0o711)
+    drill = Drill(600, timedelta(seconds=60), faults=tuple(ROLLS), pause_s=(0.2, 0.5), mishaps=0.0)
+    verdict = asyncio.run(carry_out(drill, root))
+    assert verdict.innocent, verdict
+    assert set(verdict.facts["statuses"]) <= {"completed", "cancelled"}, verdict
+    assert "worker_lost" not in verdict.facts["moves of runs"], verdict
+    assert all(verdict.facts.get(f"fault: {name}") for name in ROLLS)
