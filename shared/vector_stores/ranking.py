@@ -41,9 +41,11 @@ INDEXED_WORDS = r"""
 by an x; and the store's id, so that the index tells stores apart.
 """
 
-SIZE = text("""
+_WANTED = """status = 'completed' AND (CAST(:filter AS jsonpath) IS NULL OR attributes @@ CAST(:filter AS jsonpath))"""
+
+SIZE = text(f"""
 SELECT id, expired_at IS NOT NULL AS expired,
-  (SELECT coalesce(sum(chunks), 0) FROM vector_store_files WHERE vector_store_id = store.id) AS chunks
+  (SELECT coalesce(sum(chunks), 0) FROM vector_store_files WHERE vector_store_id = store.id AND {_WANTED}) AS chunks
 FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id""")
 
 # A store counts as active for a search to the minute: each search would otherwise wait for the one before it, for the
@@ -53,13 +55,12 @@ active AS (
   UPDATE vector_stores SET {ACTIVE_NOW} WHERE id = ANY(:store_ids) AND project_id = :project_id
   AND expired_at IS NULL AND last_active_at < now() - interval '1 minute')"""
 
-_READABLE = """
+_READABLE = f"""
 readable AS MATERIALIZED (
   SELECT file.ingestion, file.vector_store_id, file.id, file.attributes, file.chunks,
     file.max_chunk_size_tokens AS size, store.language
   FROM vector_store_files AS file JOIN vector_stores AS store ON store.id = file.vector_store_id
-  WHERE file.vector_store_id = ANY(:store_ids) AND file.project_id = :project_id AND file.status = 'completed'
-  AND (CAST(:filter AS jsonpath) IS NULL OR file.attributes @@ CAST(:filter AS jsonpath)))"""
+  WHERE file.vector_store_id = ANY(:store_ids) AND file.project_id = :project_id AND {_WANTED})"""
 
 # A question's terms are its words by their stems, and what stands together without a space as a whole: `max_wal_size`
 # are three words, and one term that only those three in a row fulfil. They are put into queries by hand because every

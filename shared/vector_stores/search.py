@@ -83,13 +83,14 @@ class Searcher:
 
         Raises NotFound, or InvalidRequest if a store has expired.
         """
-        chunks = await _size(db, project_id, store_ids)
+        filter_ = None if filters is None else json_path(filters)
+        chunks = await _size(db, project_id, store_ids, filter_)
         reranker = self.reranker if ranker != NO_RERANKING else None
         params: dict[str, Any] = {
             "store_ids": list(store_ids),
             "project_id": project_id,
             "queries": [" ".join(query.split()[:WORDS]) for query in queries],
-            "filter": None if filters is None else json_path(filters),
+            "filter": filter_,
             "threshold": threshold if reranker is None else 0,
             "limit": limit if reranker is None else max(limit, RERANKED),
         }
@@ -121,9 +122,10 @@ def _how(asked: _Asked, chunks: int) -> Vectors:
     return Vectors.EACH if chunks <= ranking.EACH_UP_TO else Vectors.INDEXED
 
 
-async def _size(db: Executor, project_id: str, store_ids: Sequence[str]) -> int:
+async def _size(db: Executor, project_id: str, store_ids: Sequence[str], filter_: str | None) -> int:
     """How many chunks there are to search in. Raises NotFound, InvalidRequest."""
-    found = await db.all(ranking.SIZE, {"store_ids": list(store_ids), "project_id": project_id})
+    params = {"store_ids": list(store_ids), "project_id": project_id, "filter": filter_}
+    found = await db.all(ranking.SIZE, params)
     rows = {row["id"]: row for row in found}
     for store_id in store_ids:
         if store_id not in rows:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from shared.embeddings.client import Embeddings
 from shared.embeddings.spaces import Spaces
@@ -104,6 +104,32 @@ async def test_a_large_store_is_searched_by_index_with_the_same_result(
     plan += "passages LIMIT 1)::halfvec(544) LIMIT 5"
     explained = await stage.database.all(text(plan.replace("::", "\\:\\:")))
     assert any("passages_near_1" in row["QUERY PLAN"] for row in explained)
+
+
+async def test_of_a_large_store_a_few_wanted_files_are_looked_at_one_by_one(
+    stage: Stage, deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index would be asked for what is near, and hardly any of that is wanted."""
+    file_ids = [await stage.upload(f"{CARS} {number}") for number in range(8)]
+    for file_id in file_ids:
+        await stage.add(file_id)
+    await ingest(deps)
+    one = text("""UPDATE vector_store_files SET attributes = '{"mine": true}' WHERE id = :id""")
+    await stage.database.all(one, {"id": file_ids[3]})
+    monkeypatch.setattr(ranking, "EACH_UP_TO", 4)
+    ways: list[ranking.Vectors] = []
+    plain = ranking.search
+
+    def search(how: ranking.Vectors) -> TextClause:
+        ways.append(how)
+        return plain(how)
+
+    monkeypatch.setattr(ranking, "search", search)
+
+    mine = {"type": "eq", "key": "mine", "value": True}
+    assert len(await found(stage, deps.searcher.spaces, "vehicle", filters=mine)) == 1
+    assert len(await found(stage, deps.searcher.spaces, "vehicle")) == 8
+    assert ways == [ranking.Vectors.EACH, ranking.Vectors.INDEXED]
 
 
 async def test_each_part_of_a_text_is_embedded_once(stage: Stage, deps: Deps, model: ScriptedEmbeddings) -> None:
