@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -14,6 +15,8 @@ from shared.settings import Settings
 TIMEOUT = timedelta(seconds=60)  # a batch of long texts, on a busy processor
 TRIES_AGAIN = 1  # at once; whoever has more time asks again
 NOT_NOW = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+DIMENSIONS = 15_968  # that Postgres keeps: 16,000, less the 32 that tell a vector's store
+LENGTH = 65_504  # of a vector before it is made 1: more is more than a number of 16 bits can be
 
 Vector = list[float]
 
@@ -35,12 +38,14 @@ class Endpoint:
         self._openai: Any = None
 
     async def post(self, path: str, body: Mapping[str, Any], within: timedelta) -> bytes:
-        """What the endpoint answers. Raises Unavailable, Refused."""
+        """What the endpoint answers, all tries taken together `within` that time. Raises Unavailable, Refused."""
         client = await self._connected()
         errors = self._openai
         try:
-            options = {"timeout": within.total_seconds()}
-            answer = await client.post(path, body=body, cast_to=self._answer, options=options)
+            async with asyncio.timeout(within.total_seconds()):
+                answer = await client.post(path, body=body, cast_to=self._answer)
+        except TimeoutError as error:
+            raise Unavailable("TimeoutError") from error
         except errors.APIStatusError as error:
             status = error.status_code
             if status in NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -105,6 +110,10 @@ class Embeddings:
             raise Refused("answered something else than embeddings") from None
         if len(vectors) != len(texts) or not all(vectors):
             raise Refused(f"answered {len(texts)} texts with {len(vectors)} vectors")
+        if any(len(vector) > DIMENSIONS for vector in vectors):
+            raise Refused(f"answered with more than {DIMENSIONS} dimensions, which are the most that can be kept")
+        if not all(math.hypot(*vector) <= LENGTH for vector in vectors):
+            raise Refused("answered with numbers that are too large, or none")
         if self._dimensions is not None and len(vectors[0]) != self._dimensions:
             raise Refused(f"answered with {len(vectors[0])} dimensions in place of {self._dimensions}")
         return vectors

@@ -18,6 +18,13 @@ _BEGIN = text("""
 INSERT INTO embedding_spaces (model, dimensions, "window") VALUES (:model, :dimensions, :window)
 ON CONFLICT (model, dimensions, "window") DO UPDATE SET model = excluded.model RETURNING id""")
 
+# IF NOT EXISTS is no answer to two who look at the same moment: the second one's index would break a constraint.
+_BY_ONE_AT_A_TIME = """
+DO $$ BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('embedding_spaces'));
+  {};
+END $$"""
+
 
 class Spaces:
     """An embedding model, and the spaces of its vectors by their dimensions; what was found is remembered."""
@@ -27,6 +34,7 @@ class Spaces:
         self.dimensions: int | None = None
         """Of its vectors, once any has been seen."""
         self._known: dict[int, int] = {}
+        self._begun: set[int] = set()
 
     async def find(self, db: Executor, dimensions: int) -> int | None:
         """The space's number, or None where no vector has been kept in it."""
@@ -45,13 +53,14 @@ class Spaces:
         next process makes.
         """
         self.dimensions = dimensions
-        if dimensions not in self._known:
+        if dimensions not in self._begun:
             row = await db.one(_BEGIN, self._keys(dimensions))
             if row is None:
                 raise LookupError("INSERT INTO embedding_spaces returned no row")
             if dimensions + CODE <= _INDEXED:
-                await db.all(text(index(row["id"], dimensions)))
+                await db.all(text(_BY_ONE_AT_A_TIME.format(index(row["id"], dimensions))))
             self._known[dimensions] = row["id"]
+            self._begun.add(dimensions)
         return self._known[dimensions]
 
     def _keys(self, dimensions: int) -> dict[str, object]:

@@ -37,28 +37,30 @@ WITH held AS (
 SELECT ingestion FROM held""")
 
 # A file whose vectors are in another space than the model's, or that has none. Nobody but who embeds it anew is kept
-# from anything; another one does once `lease` is over without a word.
+# from anything; another one does once `lease` is over without a word. `until` says whose it is: the next statement is
+# carried out if it is still the same, and answers with another.
 CLAIM_STALE = text("""
 UPDATE vector_store_files SET embedding_until = now() + :lease WHERE ingestion = (
   SELECT ingestion FROM vector_store_files
   WHERE status = 'completed' AND chunks > 0 AND (space < :space OR space > :space OR space IS NULL)
     AND (embedding_until IS NULL OR embedding_until < now())
   LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING ingestion, id, vector_store_id""")
+RETURNING ingestion, id, vector_store_id, embedding_until AS until""")
 
 KEEP_ANEW = text(f"""
 WITH held AS (
   UPDATE vector_store_files SET embedding_until = now() + :lease
-  WHERE ingestion = :ingestion AND status = 'completed' AND space IS DISTINCT FROM :space
-  RETURNING ingestion, project_id, vector_store_id, store_code(vector_store_id) AS code),
+  WHERE ingestion = :ingestion AND status = 'completed' AND embedding_until = :until
+  RETURNING ingestion, project_id, vector_store_id, store_code(vector_store_id) AS code, embedding_until),
   kept AS ({_KEPT})
-SELECT ingestion FROM held""")
+SELECT embedding_until AS until FROM held""")
 
-# From here on the file's vectors are these; the former ones go.
+# From here on the file's vectors are these; the former ones go. They are left alone for a while: workers that still
+# have the former model would make its vectors anew, and we ours, for as long as they run.
 SWITCH = text("""
 WITH switched AS (
-  UPDATE vector_store_files SET space = :space, chunks_embedded = chunks, embedding_until = NULL
-  WHERE ingestion = :ingestion AND status = 'completed' RETURNING ingestion),
+  UPDATE vector_store_files SET space = :space, chunks_embedded = chunks, embedding_until = now() + :rest
+  WHERE ingestion = :ingestion AND status = 'completed' AND embedding_until = :until RETURNING ingestion),
   forgotten AS (
   DELETE FROM passages USING switched WHERE passages.ingestion = switched.ingestion AND passages.space <> :space)
 SELECT ingestion FROM switched""")

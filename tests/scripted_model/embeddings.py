@@ -19,8 +19,9 @@ class ScriptedEmbeddings:
     """Texts are near each other as far as they share words, or words of one of `meanings`.
 
     `requests` has the texts of each request that was heard. While `away` it hears nobody and counts `refusals`; what is
-    in `refused` it refuses; `gate` holds every answer back. `asked` is set by each request. As a reranker it says how
-    many of the question's letters a text begins with.
+    in `refused` it refuses; `gate` holds every answer back; `instead` is said in place of an answer, as it is, whatever
+    was asked. `asked` is set by each request. As a reranker it says how many of the question's letters a text begins
+    with.
     """
 
     def __init__(self, *meanings: str, dimensions: int = DIMENSIONS) -> None:
@@ -29,6 +30,7 @@ class ScriptedEmbeddings:
         self.away = False
         self.refusals = 0
         self.refused: str | None = None
+        self.instead: web.Response | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
@@ -85,6 +87,9 @@ class ScriptedEmbeddings:
         self.requests.append(texts)
         self.asked.set()
         await self.gate.wait()
+        if self.instead is not None:
+            headers = {"Retry-After": value} if (value := self.instead.headers.get("Retry-After")) else None
+            return web.Response(body=self.instead.body, status=self.instead.status, headers=headers)
         if self.refused is not None and any(self.refused in text for text in texts):
             return web.json_response({"error": {"message": "refused"}}, status=HTTPStatus.BAD_REQUEST)
         data = [{"object": "embedding", "index": n, "embedding": self.vector(text)} for n, text in enumerate(texts)]

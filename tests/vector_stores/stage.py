@@ -86,7 +86,8 @@ class Stage:
         return row["n"] if row else 0
 
     async def end_leases(self) -> None:
-        await self.database.all(text("UPDATE vector_store_files SET lease_expires_at = now() - interval '1 second'"))
+        ended = "SET lease_expires_at = now() - interval '1 second' WHERE lease_expires_at IS NOT NULL"
+        await self.database.all(text(f"UPDATE vector_store_files {ended}"))
 
     def worker(self, store: GatedStore | None = None) -> Deps:
         """Another process, as far as the database can tell."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from sqlalchemy import TextClause, text
 
 from shared.embeddings.client import Embeddings
@@ -16,13 +17,13 @@ from shared.files import commands as files
 from shared.projects import keys
 from shared.settings import Settings
 from shared.vector_stores import commands as stores
-from shared.vector_stores import ranking
+from shared.vector_stores import ranking, search
 from shared.vector_stores.files import new_file
 from shared.vector_stores.search import Searcher
 from tests.scripted_model.embeddings import ScriptedEmbeddings
-from tests.vector_stores.stage import Stage
+from tests.vector_stores.stage import Stage, told
 from worker.deps import Deps
-from worker.ingest import embed, sweep
+from worker.ingest import embed, reembed, sweep
 from worker.ingest.executor import ingest
 from worker.ingest.reembed import reembed_one
 
@@ -302,8 +303,8 @@ async def test_a_file_that_a_new_model_refuses_is_put_off(stage: Stage, deps: De
     assert await reembed_one(newer, other)
     assert not await reembed_one(newer, other)
 
-    done = await stage.database.all(text("SELECT FROM vector_store_files WHERE embedding_until IS NULL"))
-    assert len(done) == 1
+    spaces_of_files = await stage.database.all(text("SELECT space FROM vector_store_files ORDER BY space"))
+    assert [row["space"] for row in spaces_of_files] == [1, 2]
     await other.model.close()
 
 
@@ -342,3 +343,158 @@ async def test_two_tenants_with_the_same_bytes_never_see_each_other(stage: Stage
     assert len(await found(stage, deps.searcher.spaces, "vehicle")) == 1
     with pytest.raises(NotFound):
         await deps.searcher.search(stage.database, row["id"], [stage.store_id], ["vehicle"])
+
+
+async def test_processes_that_begin_a_space_at_once_get_the_same(stage: Stage, model: ScriptedEmbeddings) -> None:
+    for dimensions in range(100, 110):
+        beginning = (spaces(stage, model).begin(stage.database, dimensions) for _ in range(5))
+        assert len(set(await asyncio.gather(*beginning))) == 1
+
+
+async def test_a_space_that_a_search_found_without_an_index_gets_one(stage: Stage, deps: Deps) -> None:
+    """Whoever began it died in the middle."""
+    begun = "INSERT INTO embedding_spaces (model, dimensions, \"window\") VALUES ('first', 512, 50)"
+    await stage.database.all(text(begun))
+    await found(stage, deps.searcher.spaces, "vehicle")
+    await stage.add(await stage.upload(CARS))
+    await ingest(deps)
+
+    assert await stage.database.one(text("SELECT FROM pg_class WHERE relname = 'passages_near_1'")) is not None
+
+
+async def test_a_model_that_refuses_everything_ends_no_duty(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong key would otherwise take the worker with it, and all its runs."""
+    monkeypatch.setattr(reembed, "LOOK_S", 0.01)
+    await stage.add(await stage.upload(CARS))
+    await ingest(stage.deps)
+    model.refused = embed.PROBE
+    duty = asyncio.create_task(reembed.reembed_for_ever(deps))
+    while len(model.requests) < 2:
+        model.asked.clear()
+        await model.asked.wait()
+    model.refused = None
+    while (row := await stage.database.one(text("SELECT space FROM vector_store_files"))) != {"space": 1}:
+        assert row is not None
+        assert not duty.done()
+    duty.cancel()
+
+
+async def test_two_generations_of_workers_do_not_undo_each_others_work(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings
+) -> None:
+    await stage.add(await stage.upload(CARS))
+    await ingest(deps)
+    other, former = spaces(stage, model, embedding_model="second"), deps.searcher.spaces
+    assert former is not None
+
+    made = [(await reembed_one(deps, other), await reembed_one(deps, former)) for _ in range(3)]
+
+    assert made == [(True, False), (False, False), (False, False)]
+    await other.model.close()
+
+
+async def test_who_has_lost_a_file_while_embedding_it_anew_leaves_it_alone(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model's vectors came and took the place of those that were kept already."""
+    monkeypatch.setattr(embed, "BATCH", 1)
+    file_id = await stage.upload(" ".join(f"w{number}" for number in range(200)))
+    await stage.add(file_id, size=100)
+    await ingest(stage.deps)
+    second, third = (spaces(stage, model, embedding_model=name) for name in ("second", "third"))
+    asked = len(model.requests)
+    slow = asyncio.create_task(reembed_one(deps, second))
+    while len(model.requests) < asked + 3:
+        model.asked.clear()
+        await model.asked.wait()
+    model.gate.clear()
+    await stage.database.all(text("UPDATE vector_store_files SET embedding_until = now() - interval '1 second'"))
+    model.gate.set()
+    assert await reembed_one(stage.worker(), third)
+    await slow
+
+    row = await stage.file(file_id)
+    kept = await stage.database.one(text("SELECT min(space) AS first, max(space) AS last, count(*) FROM passages"))
+    assert kept == {"first": row["space"], "last": row["space"], "count": kept and kept["count"]}
+    assert kept is not None
+    assert kept["count"] >= row["chunks"]
+    for made in (second, third):
+        await made.model.close()
+
+
+async def test_a_model_that_becomes_another_one_under_the_same_name_has_a_space_of_its_own(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings
+) -> None:
+    await stage.add(await stage.upload(CARS))
+    await ingest(deps)
+    model.dimensions = 300
+    file_id = await stage.upload(FRUIT)
+    await stage.add(file_id)
+    await ingest(deps)
+    await ingest(await successor(stage, deps))
+
+    assert [(await stage.file(file_id))[name] for name in ("status", "space")] == ["completed", 2]
+    assert deps.searcher.spaces is not None
+    assert await reembed_one(deps, deps.searcher.spaces)
+    assert (await found(stage, deps.searcher.spaces, "vehicle"))[0][0] == CARS
+
+
+def vectors_of(number: str, count: int = 512, *, of: int = 1) -> str:
+    one = ",".join([number] * count)
+    return '{"data": [' + ",".join(f'{{"index": {index}, "embedding": [{one}]}}' for index in range(of)) + "]}"
+
+
+ODD = {
+    "huge": vectors_of("1e30"),
+    "not finite": vectors_of("1e999"),
+    "not a number": vectors_of("NaN"),
+    "words": vectors_of('"nan"'),
+    "null": vectors_of("null"),
+    "empty": vectors_of("1", 0),
+    "too many dimensions": vectors_of("1", 15_969),
+    "two for one": vectors_of("1", of=2),
+    "a page": "<html>Under maintenance</html>",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+async def test_odd_answers_fail_a_file_and_leave_searches_to_words(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings, answer: str
+) -> None:
+    await stage.add(await stage.upload(CARS))
+    await ingest(deps)
+    model.instead = web.Response(body=answer.encode())
+    file_id = await stage.upload(FRUIT)
+    await stage.add(file_id)
+    await ingest(deps)
+
+    row = await stage.file(file_id)
+    assert (row["status"], row["last_error"]["message"][:36]) == ("failed", "The server's embedding model answere")
+    assert [hit for hit, _ in await found(stage, deps.searcher.spaces, "wheels")] == [CARS]
+
+
+async def test_a_search_waits_no_longer_than_it_says(
+    stage: Stage, deps: Deps, model: ScriptedEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the model asks for."""
+    monkeypatch.setattr(search, "PATIENCE", timedelta(seconds=0.2))
+    await stage.add(await stage.upload(CARS))
+    await ingest(deps)
+    model.instead = web.Response(status=429, headers={"Retry-After": "20"})
+    async with asyncio.timeout(10):
+        assert [hit for hit, _ in await found(stage, deps.searcher.spaces, "wheels")] == [CARS]
+
+
+async def test_blank_chunks_at_the_end_are_done_as_well(
+    stage: Stage, deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = await stage.upload("word " * 400)
+    await stage.add(file_id)
+    monkeypatch.setattr(stage.deps.readers, "reading", told(*[" " * 100] * 5))
+    await ingest(deps)
+
+    row = await stage.file(file_id)
+    assert (row["status"], row["chunks_embedded"]) == ("completed", row["chunks"])

@@ -16,7 +16,7 @@ from shared.vector_stores import embedding
 from worker.deps import Deps
 from worker.ingest.document import Unreadable
 from worker.ingest.windows import Window, Windows
-from worker.ingest.write import write
+from worker.ingest.write import PassedOn, write
 from worker.runs.live import Held
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,10 @@ LONGEST_PAUSE = timedelta(seconds=15)  # ... up to this
 PROBE = "How many dimensions has a vector?"
 CHUNKS = 32  # that are taken from the database at once
 BATCH = 32  # windows that are embedded and kept together, more or less: a chunk's stay together
+
+
+class OtherModel(Exception):
+    """The vectors have another length than those of before: there is another model under the same name."""
 
 
 @dataclass(slots=True)
@@ -47,25 +51,29 @@ async def embed(deps: Deps, claimed: Row, held: Held) -> None:
         return
     model, keys = spaces.model, {"ingestion": claimed["ingestion"], "term": claimed["term"]}
     try:
-        space = await space_of(deps.database, spaces)
+        space, dimensions = await space_of(deps.database, spaces)
         begun = await write(deps.database, held, embedding.BEGIN, {**keys, "space": space})
         async for batch in batches(deps.database, claimed["ingestion"], begun["chunks_embedded"], model.window):
             vectors = await patiently(model, [window.text for window in batch.windows])
-            kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors)}
+            kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors, dimensions)}
             await write(deps.database, held, embedding.KEEP, {**keys, **kept})
             crossing("file.partly_embedded")
     except Unavailable:
         raise Unreadable("server_error", "The server's embedding model did not work for 10 minutes.") from None
     except Refused as error:
         raise Unreadable("server_error", f"The server's embedding model {error}.") from None
+    except OtherModel:
+        spaces.dimensions = None
+        raise PassedOn from None  # the lease runs out, and the next one begins with another space
 
 
-async def space_of(db: Database, spaces: Spaces) -> int:
-    """The number of the space that new vectors are in. Raises Unavailable, Refused."""
-    if spaces.dimensions is None:
+async def space_of(db: Database, spaces: Spaces) -> tuple[int, int]:
+    """The number of the space that new vectors are in, and their dimensions. Raises Unavailable, Refused."""
+    dimensions = spaces.dimensions
+    if dimensions is None:
         (vector,) = await patiently(spaces.model, [PROBE])
-        return await spaces.begin(db, len(vector))
-    return await spaces.begin(db, spaces.dimensions)
+        dimensions = len(vector)
+    return await spaces.begin(db, dimensions), dimensions
 
 
 async def patiently(model: Embeddings, texts: Sequence[str]) -> list[Vector]:
@@ -88,7 +96,7 @@ async def patiently(model: Embeddings, texts: Sequence[str]) -> list[Vector]:
 
 async def batches(db: Database, ingestion: str, first: int, size: int) -> AsyncGenerator[Batch]:
     """The windows of a file's chunks, those of its `first` ones excepted, in windows of up to `size` tokens."""
-    windows, batch = Windows(size), Batch(first)
+    windows, batch, given = Windows(size), Batch(first), first
     async for chunk in _chunks(db, ingestion, first):
         if chunk["position"] <= first:
             windows.skip(chunk)
@@ -98,16 +106,19 @@ async def batches(db: Database, ingestion: str, first: int, size: int) -> AsyncG
             batch.embedded += 1
             if len(batch.windows) >= BATCH:
                 yield batch
-                batch = Batch(batch.embedded)
+                given = batch.embedded
+                batch = Batch(given)
     for ready in windows.end():
         batch.windows += ready
         batch.embedded += 1
-    if batch.windows:
+    if batch.embedded > given:  # blank ones have no windows, and are done as well
         yield batch
 
 
-def passages(batch: Batch, vectors: Sequence[Vector]) -> str:
-    """Rows of their table, in JSON."""
+def passages(batch: Batch, vectors: Sequence[Vector], dimensions: int) -> str:
+    """Rows of their table, in JSON. Raises OtherModel if the vectors have not so many dimensions."""
+    if any(len(vector) != dimensions for vector in vectors):
+        raise OtherModel
     rows: list[dict[str, Any]] = [
         {
             "chunk": window.chunk,

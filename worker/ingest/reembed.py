@@ -15,13 +15,14 @@ from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding
 from worker.deps import Deps
-from worker.ingest.embed import batches, passages, space_of
+from worker.ingest.embed import OtherModel, batches, passages, space_of
 
 log = structlog.get_logger(__name__)
 
 LOOK_S = 10.0  # whether there are such files
 LEASE = timedelta(minutes=10)  # of a batch
 REFUSED = timedelta(days=1)  # until a file is tried again that the model refuses
+REST = timedelta(hours=1)  # that vectors are let be which were just made anew
 
 
 async def reembed_for_ever(deps: Deps) -> None:
@@ -31,7 +32,9 @@ async def reembed_for_ever(deps: Deps) -> None:
         try:
             while await reembed_one(deps, spaces):
                 pass
-        except (Unavailable, SQLAlchemyError, OSError) as error:
+        except OtherModel:
+            spaces.dimensions = None
+        except (Unavailable, Refused, SQLAlchemyError, OSError) as error:
             log.warning("reembed.failed", error=type(error).__name__)
         await asyncio.sleep(LOOK_S)
 
@@ -39,33 +42,38 @@ async def reembed_for_ever(deps: Deps) -> None:
 async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
     """Make one file's vectors anew; False if there is none to be made, or no slot is free.
 
-    Raises Unavailable.
+    Raises Unavailable; Refused if the model answers nothing at all; OtherModel.
     """
     if not deps.slots.take():
         return False
     try:
-        space = await space_of(deps.database, spaces)
+        space, dimensions = await space_of(deps.database, spaces)
         claimed = await deps.database.one(embedding.CLAIM_STALE, {"space": space, "lease": LEASE})
         if claimed is None:
             return False
         try:
-            await _reembed(deps, spaces, claimed, space)
+            await _reembed(deps, spaces, claimed, space, dimensions)
         except Refused as error:
             log.warning("file.not_reembedded", file_id=claimed["id"], error=str(error))
-            put_off = {"ingestion": claimed["ingestion"], "space": space, "lease": REFUSED, "passages": "[]"}
-            await deps.database.all(embedding.KEEP_ANEW, put_off)
+            put_off = {"space": space, "lease": REFUSED, "passages": "[]"}
+            await deps.database.all(embedding.KEEP_ANEW, {**_held(claimed), **put_off})
         return True
     finally:
         deps.slots.give_back()
 
 
-async def _reembed(deps: Deps, spaces: Spaces, claimed: Row, space: int) -> None:
-    """Raises Refused, Unavailable."""
-    keys = {"ingestion": claimed["ingestion"], "space": space}
+async def _reembed(deps: Deps, spaces: Spaces, claimed: Row, space: int, dimensions: int) -> None:
+    """`claimed` is told with every batch until when the file is ours. Raises Refused, Unavailable, OtherModel."""
     async for batch in batches(deps.database, claimed["ingestion"], 0, spaces.model.window):
         vectors = await spaces.model.embed([window.text for window in batch.windows])
-        kept = {"lease": LEASE, "passages": passages(batch, vectors)}
-        if await deps.database.one(embedding.KEEP_ANEW, {**keys, **kept}) is None:
-            return  # it is gone, or somebody else was faster
-    await deps.database.all(embedding.SWITCH, keys)
+        kept = {"space": space, "lease": LEASE, "passages": passages(batch, vectors, dimensions)}
+        held = await deps.database.one(embedding.KEEP_ANEW, {**_held(claimed), **kept})
+        if held is None:
+            return  # it is gone, or somebody else has it
+        claimed.update(held)
+    await deps.database.all(embedding.SWITCH, {**_held(claimed), "space": space, "rest": REST})
     log.info("file.reembedded", file_id=claimed["id"], vector_store_id=claimed["vector_store_id"])
+
+
+def _held(claimed: Row) -> Row:
+    return {name: claimed[name] for name in ("ingestion", "until")}
