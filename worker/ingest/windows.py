@@ -8,7 +8,6 @@ their text, which is embedded once.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from shared.database import Row
 from worker import tokens
@@ -16,6 +15,7 @@ from worker import tokens
 NEIGHBOURS = 2  # chunks after one that may begin with text of it
 ENDS = ("\n\n", "\n", ". ", " ")  # where a window would rather end, best first
 SLACK = 4  # a window may be shorter by a fourth, for a better end
+HEADINGS = 2  # characters of headings, the innermost last, for each token of a window's size, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Windows:
     """Takes a file's chunks in order and gives their windows, once it is known which later chunks have them too."""
 
     def __init__(self, size: int) -> None:
-        """`size` is that of the largest window, in tokens."""
+        """`size` is that of the largest window, in tokens; it may be a fourth more, for equal parts or a better end."""
         self._size = size
         self._waiting = deque[tuple[Row, list[tuple[int, int]]]]()
         self._covered = 0  # the character up to which there are windows
@@ -63,9 +63,11 @@ class Windows:
         while begin < chunk["ends"]:
             left = text[begin - first :]
             count = -(-tokens.count(left) // self._size)
-            end = begin + (len(left) if count <= 1 else _end(left, -(-len(left) // count)))
-            yield begin, end
-            begin = end
+            length = len(left) if count <= 1 else _end(left, -(-len(left) // count))
+            while length > 1 and (many := tokens.count(left[:length])) > self._size + self._size // SLACK:
+                length = _end(left, max(1, length * self._size // many))  # its characters cost more than the others
+            yield begin, begin + length
+            begin += length
 
     def _first(self) -> list[Window]:
         chunk, places = self._waiting.popleft()
@@ -74,7 +76,8 @@ class Windows:
             text = chunk["text"][begin - chunk["begins"] : end - chunk["begins"]].strip()
             if text:
                 windows.append(Window(chunk["position"], len(windows), self._last(chunk, begin, end), text))
-        return [replace(window, text=_under(chunk["headings"], window.text)) for window in windows]
+        path = " > ".join(chunk["headings"])[-HEADINGS * self._size :]
+        return [replace(window, text=f"{path}\n{window.text}" if path else window.text) for window in windows]
 
     def _last(self, chunk: Row, begin: int, end: int) -> int:
         last: int = chunk["position"]
@@ -90,7 +93,3 @@ def _end(text: str, at_most: int) -> int:
         if (place := text.rfind(mark, at_most - at_most // SLACK, at_most)) >= 0:
             return place + len(mark)
     return at_most
-
-
-def _under(headings: Any, text: str) -> str:
-    return f"{' > '.join(headings)}\n{text}" if headings else text
