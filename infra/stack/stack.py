@@ -18,7 +18,16 @@ from infra.embedded.process import LOOPBACK, Account
 from infra.embedded.server import Server
 from infra.embedded.valkey import Valkey
 from infra.part import Part
-from infra.stack.configuration import DATABASE, MODEL, REDIS, Given, environment, without
+from infra.stack.configuration import (
+    DATABASE,
+    EMBEDDING,
+    MODEL,
+    REDIS,
+    RERANKER,
+    Given,
+    environment,
+    without,
+)
 from infra.stack.directory import DataDirectory
 from infra.stack.program import Program, Task
 from infra.stack.sandbox import Sandbox, plan
@@ -114,7 +123,8 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
     worker_names = [f"worker-{number}" for number in range(1, options.workers + 1)]
     listen = ("--host", options.host, "--port", str(options.port))
-    flower_variables = {**without(ours, DATABASE, MODEL, AWS), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    unsearched = without(ours, DATABASE, AWS, EMBEDDING, RERANKER)
+    flower_variables = {**without(unsearched, MODEL), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
     return Stack(
         settings=settings,
         servers=servers,
@@ -126,7 +136,7 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
                 "local-model",
                 "--port",
                 str(model_port),
-                environment=without(ours, DATABASE, REDIS, AWS),
+                environment=without(unsearched, REDIS),
             )
         ]
         if is_toy
@@ -138,7 +148,7 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
                 "embedder",
                 "--port",
                 str(embedder_port),
-                environment=without(ours, DATABASE, REDIS, MODEL, AWS),
+                environment=without(ours, DATABASE, REDIS, MODEL, AWS, RERANKER),
             )
         ]
         if has_embedder
@@ -208,6 +218,7 @@ def _with_embedder(settings: Settings, port: int) -> Settings:
         "embedding_api_key": SecretStr(secrets.token_urlsafe(24)),
         "embedding_model": embedder.NAME,
         "embedding_window": embedder.WINDOW,
+        "embedding_dimensions": embedder.DIMENSIONS,
     }
     return settings.model_copy(update=model)
 

@@ -17,12 +17,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from worker.embedder.facts import NAME
+from worker.embedder.facts import DIMENSIONS, NAME
 from worker.embedder.lanes import Lanes
-from worker.embedder.model import DIMENSIONS, Embedded
+from worker.embedder.model import Embedded
 
 BODY = 16 * 1024 * 1024  # bytes of a request
 TEXTS = 2048  # as in OpenAI's
+CHARACTERS = 65_536  # of a text: seconds of work that can't be ended in the middle
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,6 +74,8 @@ def _asked(raw: bytes) -> tuple[list[str], bool]:
         raise BadRequest("Expected a text, or an array of texts, none of which is empty.", "input")
     if not 0 < len(texts) <= TEXTS:
         raise BadRequest(f"Expected from 1 to {TEXTS} texts.", "input")
+    if any(len(text) > CHARACTERS for text in texts):
+        raise BadRequest(f"Expected texts of at most {CHARACTERS} characters.", "input")
     if body.get("model", NAME) != NAME:
         raise BadRequest(f"There is one model here: {NAME}.", "model")
     if body.get("dimensions") not in (None, DIMENSIONS):

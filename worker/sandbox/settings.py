@@ -13,7 +13,12 @@ from shared import settings as ours
 from shared.settings import PREFIX, SANDBOX_PREFIX, Seconds, SettingsError, WithFiles
 
 SHORTEST_SECRET = 16
-CREDENTIALS = (f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_API_KEY", "OPENAI_API_KEY", "PGPASSWORD")
+CREDENTIALS = (
+    *(f"{PREFIX}{name}" for name in ("DATABASE_URL", "REDIS_URL", "MODEL_API_KEY", "EMBEDDING_API_KEY")),
+    f"{PREFIX}RERANKER_API_KEY",
+    "OPENAI_API_KEY",
+    "PGPASSWORD",
+)
 
 
 def _secret(value: Any) -> Any:
