@@ -1,5 +1,6 @@
 """`rewrite_query`: a model says a question anew, as one would for a search."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -38,7 +39,7 @@ class Rewriter:
         except (Unavailable, Refused, orjson.JSONDecodeError) as error:
             log.warning("search.not_rewritten", error=type(error).__name__)
             return query
-        return said.strip()[: limits.SEARCH_QUERY] or query
+        return said.replace("\0", " ").strip()[: limits.SEARCH_QUERY] or query
 
     async def close(self) -> None:
         """Close all connections."""
@@ -57,7 +58,7 @@ async def rewritten(rewriter: Rewriter | None, queries: Sequence[str]) -> list[s
     if rewriter is None:
         message = "'rewrite_query' needs a model on this server, which its owner names in ASSISTANTD_REWRITE_MODEL."
         raise InvalidRequest(message, param="rewrite_query")
-    return [await rewriter.rewrite(query) for query in queries]
+    return await asyncio.gather(*(rewriter.rewrite(query) for query in queries))
 
 
 def _said(answer: Any) -> str:

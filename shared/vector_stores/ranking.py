@@ -34,6 +34,9 @@ ENOUGH = 1000
 CANDIDATES = {Vectors.NONE: 200, Vectors.EACH: 60, Vectors.INDEXED: 60}
 """How many each witness names. Many chunks have the same words of a short question: who is alone names more."""
 
+MANY = 4
+"""Of more questions than this each has fewer candidates: to judge one costs as much as the question has words."""
+
 INDEXED_WORDS = r"""
     to_tsvector(CAST({language} AS regconfig), {text}) || array_to_tsvector(ARRAY[{store}]) ||
     to_tsvector('simple', concat('x', regexp_replace(replace({text}, '_', 'qq'), '\W+', ' x', 'g')))"""
@@ -175,6 +178,12 @@ SELECT readable.id AS file_id, files.filename, readable.attributes, chunks.text,
   concat(best.ingestion, '-', best.position) AS chunk_id, chunks.page, chunks.pages
 FROM best JOIN chunks USING (ingestion, position) JOIN readable USING (ingestion) JOIN files ON files.id = readable.id
 WHERE best.score >= :threshold ORDER BY best.score DESC, readable.id, best.position LIMIT :limit"""
+
+
+def candidates(vectors: Vectors, questions: int, limit: int) -> int:
+    """How many chunks each witness names for each question; no fewer than results are asked for."""
+    most = CANDIDATES[vectors]
+    return min(most, max(limit, most * MANY // questions))
 
 
 @cache

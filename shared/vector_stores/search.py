@@ -14,9 +14,12 @@ Of several questions the best score counts.
 Where there is a reranker its scores take the place of these, unless the ranker is `none`.
 """
 
+import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import structlog
@@ -34,9 +37,12 @@ from shared.vector_stores.ranking import Vectors
 log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=5)  # with the embedding model; after that the words have to do
-WORDS = 64  # of a question that are looked for as words; its vector is that of all of it
+WORDS = 64  # of a question that are looked for as words; its vector is that of all of it ...
+ALL_WORDS = 400  # ... and of all questions together
 RERANKED = 50  # results that a reranker is shown
 NO_RERANKING = "none"
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 class _Asked(NamedTuple):
@@ -89,14 +95,15 @@ class Searcher:
         params: dict[str, Any] = {
             "store_ids": list(store_ids),
             "project_id": project_id,
-            "queries": [" ".join(query.split()[:WORDS]) for query in queries],
+            "queries": [_beginning(query, min(WORDS, ALL_WORDS // len(queries))) for query in queries],
             "filter": filter_,
             "threshold": threshold if reranker is None else 0,
             "limit": limit if reranker is None else max(limit, RERANKED),
         }
         asked = await self._vectors(db, queries)
         how = _how(asked, chunks)
-        params |= {"enough": ranking.ENOUGH, "candidates": ranking.CANDIDATES[how], **asked._asdict()}
+        candidates = ranking.candidates(how, len(queries), params["limit"])
+        params |= {"enough": ranking.ENOUGH, "candidates": candidates, **asked._asdict()}
         rows = await db.all(ranking.search(how), params)
         if reranker is None or not rows:
             return rows
@@ -114,6 +121,12 @@ class Searcher:
         dimensions = len(vectors[0])
         space = await self.spaces.find(db, dimensions)
         return _Asked([to_json(vector) for vector in vectors], space, dimensions + CODE)
+
+
+def _beginning(query: str, words: int) -> str:
+    """As far as so many words reach. Those that nothing but a sign keeps apart count as well: each is looked for."""
+    too_many = next(islice(_WORD.finditer(query), words, None), None)
+    return query if too_many is None else query[: too_many.start()]
 
 
 def _how(asked: _Asked, chunks: int) -> Vectors:
@@ -138,7 +151,7 @@ async def _size(db: Executor, project_id: str, store_ids: Sequence[str], filter_
 async def _reranked(reranker: Reranker, queries: Sequence[str], rows: Sequence[Row], threshold: float) -> Sequence[Row]:
     texts = [row["text"] for row in rows]
     try:
-        judged = [await reranker.judge(query, texts) for query in queries]
+        judged = await asyncio.gather(*(reranker.judge(query, texts) for query in queries))
     except (Unavailable, Refused) as error:
         log.warning("search.not_reranked", error=f"{type(error).__name__}: {error}")
         return [row for row in rows if row["score"] >= threshold]

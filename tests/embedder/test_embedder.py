@@ -105,6 +105,7 @@ async def test_a_text_has_the_same_vector_in_any_company(client: AsyncOpenAI) ->
         ({"input": ["a", ""]}, "input"),
         ({"input": [1, 2]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
+        ({"input": ["a", "a" * 65_537]}, "input"),
         ({"input": "a", "dimensions": 256}, "dimensions"),
         ({"input": "a", "model": "text-embedding-3-small"}, "model"),
         ({"input": "a", "encoding_format": "int8"}, "encoding_format"),

@@ -240,6 +240,7 @@ def test_it_refuses_to_start(root: Path) -> None:
         ({"ASSISTANTD_SANDBOX_SECRET": "short"}, "at least 16 characters"),
         ({**secret, "ASSISTANTD_DATABASE_URL": "postgresql://x"}, "must not hold credentials"),
         ({**secret, "OPENAI_API_KEY": "sk-x"}, "must not hold credentials"),
+        ({**secret, "ASSISTANTD_EMBEDDING_API_KEY": "x"}, "must not hold credentials"),
         ({**secret, "ASSISTANTD_SANDBOX_WARMTH": "1"}, "ASSISTANTD_SANDBOX_WARMTH is not a setting"),
         ({**secret, "ASSISTANTD_SANDBOX_ENVIRONMENT": str(root)}, "assistantd sandbox-environment"),
         ({**secret, "ASSISTANTD_SANDBOX_LEVEL": "landlock"}, "no isolation of at least bwrap"),

@@ -267,6 +267,17 @@ async def test_options_of_the_tool_have_their_effect(project: Project, model: Sc
     assert model.requests(name)[3].messages[-1]["content"] == "Nothing was found."
 
 
+async def test_a_question_with_a_null_character_is_searched_for_without_it(
+    project: Project, model: ScriptedModel
+) -> None:
+    """Postgres has no such character; a model that says it does not end the run."""
+    name = model.script(searches("height\0tower", "\0"), Say("324 metres【1:0†source】."))
+    assistant, thread, _ = await begin(project, name, tower="The tower is 324 metres tall.")
+
+    assert (await run_to_end(project, assistant, thread)).status == "completed"
+    assert len((await answer_of(project, thread)).annotations) == 1
+
+
 async def test_without_a_store_nothing_is_found(project: Project, model: ScriptedModel) -> None:
     name = model.script(searches("tower"), Say("So."))
     assistant, thread, _ = await begin(project, name)

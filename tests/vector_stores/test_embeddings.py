@@ -498,3 +498,15 @@ async def test_blank_chunks_at_the_end_are_done_as_well(
 
     row = await stage.file(file_id)
     assert (row["status"], row["chunks_embedded"]) == ("completed", row["chunks"])
+
+
+async def test_words_of_a_question_are_bounded_whatever_keeps_them_apart(stage: Stage, deps: Deps) -> None:
+    """Each costs a look into the index and one at every candidate: one of many questions may have fewer."""
+    await stage.add(await stage.upload(FRUIT))
+    await ingest(deps)
+    for sign in " ._-":
+        within, beyond = (sign.join([f"w{number}" for number in range(many)] + ["plums"]) for many in (63, 64))
+        assert await found(stage, None, within)
+        assert await found(stage, None, beyond) == []
+    many = [f"{' '.join(f'w{number}' for number in range(20))} plums"] * 20
+    assert await Searcher().search(stage.database, stage.project_id, [stage.store_id], many) == []

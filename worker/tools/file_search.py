@@ -141,7 +141,8 @@ def _queries(arguments: str) -> list[str]:
     texts = [queries] if isinstance(queries, str) else queries
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise Refused('Expected an object with a list of strings, such as {"queries": ["..."]}.')
-    asked = [text.strip()[: limits.SEARCH_QUERY] for text in texts if text.strip()]
+    stripped = [text.replace("\0", " ").strip() for text in texts]
+    asked = [text[: limits.SEARCH_QUERY] for text in stripped if text]
     if not asked:
         raise Refused("There is nothing to look for: 'queries' is empty.")
     return asked[:QUERIES]
