@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from api.errors import STATUS, internal
 from shared import ids
 from shared.errors import TooLarge
+from shared.metrics import http as metrics
 from shared.wire import limits
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class RequestContext:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["openai-version"] = API_VERSION
-                headers["openai-processing-ms"] = str(int((time.monotonic() - began) * 1000))
+                took_s = time.monotonic() - began
+                headers["openai-processing-ms"] = str(int(took_s * 1000))
+                metrics.answered(scope.get("route"), scope["method"], message["status"], took_s)
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id)

@@ -15,6 +15,8 @@ from shared.database import Database, Executor
 from shared.duties import must_not_end
 from shared.files.storage import BlobStore
 from shared.files.stores import store_of
+from shared.metrics.process import measure_lag_for_ever, watch_pool
+from shared.metrics.rows import RowsCollector
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
@@ -54,8 +56,15 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     searcher, rewriter = Searcher.of(settings), rewriter_of(settings)
     streams.start()
     doorbell = Doorbell(outbox)
-    expiry = asyncio.create_task(expire_for_ever(database, outbox, doorbell))
-    expiry.add_done_callback(must_not_end)
+    watch_pool("main", database)
+    rows = RowsCollector(database, asyncio.get_running_loop())
+    rows.watch()
+    duties = [
+        asyncio.create_task(expire_for_ever(database, outbox, doorbell)),
+        asyncio.create_task(measure_lag_for_ever()),
+    ]
+    for duty in duties:
+        duty.add_done_callback(must_not_end)
     try:
         yield Services(
             settings=settings,
@@ -72,8 +81,10 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             rewriter=rewriter,
         )
     finally:
-        expiry.cancel()
-        await asyncio.gather(expiry, return_exceptions=True)
+        rows.stop()
+        for duty in duties:
+            duty.cancel()
+        await asyncio.gather(*duties, return_exceptions=True)
         await streams.stop()
         await catalog.close()
         await searcher.close()

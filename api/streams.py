@@ -19,6 +19,7 @@ from shared.duties import must_not_end
 from shared.events import log as event_log
 from shared.events import replay
 from shared.events.types import Entry, EventId
+from shared.metrics.http import CLIENTS
 from shared.redis import AWAY, connect, published
 from shared.runs.statements import BY_IDS
 
@@ -58,6 +59,7 @@ class Streams:
     def subscribe(self, run_id: str, after: EventId) -> Reader:
         """Listen to a run from now on, for what comes after `after`. Given back by `follow`."""
         reader = Reader(run_id, after)
+        CLIENTS.inc()
         self._readers.setdefault(run_id, set()).add(reader)
         return reader
 
@@ -109,6 +111,8 @@ class Streams:
 
     def _forget(self, reader: Reader) -> None:
         readers = self._readers.get(reader.run_id, set())
+        if reader in readers:
+            CLIENTS.dec()
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.run_id, None)

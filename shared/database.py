@@ -11,12 +11,15 @@ written must therefore be guarded by the database (a term, a primary key), not b
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 import orjson
 from sqlalchemy import Executable, TextClause, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy.pool import QueuePool
 
 Row = dict[str, Any]
 """One row by column name."""
@@ -88,6 +91,19 @@ class Database:
         }
         self._engine: AsyncEngine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._pool = cast("QueuePool", self._engine.pool)
+        self._wanting = 0
+        self.pool_size = pool_size
+
+    @property
+    def in_use(self) -> int:
+        """Connections that somebody holds now."""
+        return self._pool.checkedout()
+
+    @property
+    def waiting(self) -> int:
+        """Who waits for a connection now."""
+        return max(0, self._wanting - self.in_use)
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Execute, commit and return every row.
@@ -108,8 +124,12 @@ class Database:
         return rows[0] if rows else None
 
     async def _all(self, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:
-        async with self._engine.connect() as connection:
-            return await _rows(connection, statement, params)
+        self._wanting += 1
+        try:
+            async with self._engine.connect() as connection:
+                return await _rows(connection, statement, params)
+        finally:
+            self._wanting -= 1
 
     @asynccontextmanager
     async def transaction(self, idle_within: timedelta) -> AsyncGenerator[Transaction]:
@@ -118,9 +138,13 @@ class Database:
         If nothing comes from us for as long as `idle_within`, because this process is frozen or cut off, Postgres ends
         the transaction by itself and lets go of its locks.
         """
-        async with self._transactional.begin() as connection:
-            await connection.execute(_IDLE_WITHIN, {"within": f"{idle_within // timedelta(milliseconds=1)}ms"})
-            yield Transaction(connection)
+        self._wanting += 1
+        try:
+            async with self._transactional.begin() as connection:
+                await connection.execute(_IDLE_WITHIN, {"within": f"{idle_within // timedelta(milliseconds=1)}ms"})
+                yield Transaction(connection)
+        finally:
+            self._wanting -= 1
 
     async def close(self) -> None:
         """Close the connections that are not in use; those in use close when they are given back."""

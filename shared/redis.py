@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from shared.sentinel import Watched, is_watched
 from shared.settings import PREFIX, SettingsError
+from shared.metrics.process import DROPPED
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +110,7 @@ class Outbox:
         """Queue `commands` and return at once. Call it from the event loop's thread."""
         size = sum(len(part) for command in commands for part in command if isinstance(part, str | bytes))
         if self._pending_bytes + size > MAX_PENDING_BYTES:
+            DROPPED.inc(len(commands))
             self._say_down("too much is waiting to be sent")
             return
         self._pending_bytes += size
@@ -156,6 +158,7 @@ class Outbox:
                 await self._redis.connection_pool.disconnect()
                 await self._execute(batch)
             except AWAY as error:
+                DROPPED.inc(len(batch))
                 self._say_down(repr(error))
                 return
         if self._down:

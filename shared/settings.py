@@ -227,6 +227,10 @@ class Settings(WithFiles):
 
     log_format: Literal["console", "json"] = Field(default="console", description="for people or for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="where this process answers Prometheus; without one, nowhere"
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="the address for it; whoever reaches it may ask")
     crash_at: Point | None = Field(default=None, description="for tests: where a process dies")
     notify_socket: str | None = Field(
         default=None,

@@ -11,6 +11,7 @@ from celery.worker.request import Request
 
 from shared import crashpoints
 from shared.logs import configure_logging
+from shared.metrics.runs import CAPACITY
 from shared.queue import EXECUTE_RUN, INGEST_FILES, INGEST_QUEUE, RUNS_QUEUE, celery_app
 from shared.readiness import notify_ready
 from shared.settings import Settings, SettingsError
@@ -43,7 +44,9 @@ def main(
     app = create_app(settings)
     arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle"]
     arguments += ["--queues", ",".join(queues), "--hostname", f"{name}@%h"]
-    arguments += ["--concurrency", str(concurrency or settings.worker_concurrency)]
+    slots = concurrency or settings.worker_concurrency
+    CAPACITY.set(slots)
+    arguments += ["--concurrency", str(slots)]
     arguments += ["--loglevel", settings.log_level]
     app.worker_main(arguments)
 

@@ -10,6 +10,8 @@ import structlog
 from shared.database import Database
 from shared.duties import must_not_end
 from shared.files.stores import store_of
+from shared.metrics import files, runs
+from shared.metrics.process import measure_lag_for_ever, watch_pool
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
@@ -75,9 +77,18 @@ class WorkerServices:
             reembed_for_ever,
         )
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
+        self._tasks.append(asyncio.create_task(measure_lag_for_ever()))
+        self._show(self._deps)
         for task in self._tasks:
             task.add_done_callback(must_not_end)
         self._watchdog.start(asyncio.get_running_loop())
+
+    def _show(self, deps: Deps) -> None:
+        """To whoever asks for metrics."""
+        watch_pool("main", deps.database)
+        watch_pool("vital", deps.vital)
+        runs.HELD.set_function(lambda: len(deps.live))
+        files.HELD.set_function(lambda: len(deps.ingesting))
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start from another thread, and end the process if that fails: Celery would go on without us."""

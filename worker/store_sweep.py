@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.files import orphans
+from shared.metrics.runs import SWEEPS_FAILED
 from worker.deps import Deps
 
 log = structlog.get_logger(__name__)
@@ -19,5 +20,6 @@ async def sweep_store_for_ever(deps: Deps) -> None:
         try:
             await orphans.sweep_if_due(deps.vital, deps.store)
         except (SQLAlchemyError, OSError) as error:
+            SWEEPS_FAILED.labels("store").inc()
             log.warning("sweep.failed", duty="store", error=type(error).__name__)
         await asyncio.sleep(LOOK_S)

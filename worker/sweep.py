@@ -16,6 +16,8 @@ from shared.crashpoints import crossing
 from shared.database import Row
 from shared.files import commands as files
 from shared.idempotency.statements import FORGET
+from shared.metrics import runs as metrics
+from shared.metrics.runs import LAST_SWEEP, SWEEPS_FAILED, SWEPT
 from shared.queue import RUNS_QUEUE
 from shared.runs import commands, overdue, statements, transitions
 from shared.runs.overdue import AT_MOST
@@ -44,11 +46,15 @@ async def sweep(deps: Deps) -> None:
         try:
             await duty(deps)
         except (SQLAlchemyError, OSError) as error:
+            SWEEPS_FAILED.labels(duty.__name__.removeprefix("_")).inc()
             log.warning("sweep.failed", duty=duty.__name__.removeprefix("_"), error=type(error).__name__)
+    LAST_SWEEP.set_to_current_time()
 
 
 async def _requeue(deps: Deps) -> None:
     for row in await _move(deps, transitions.requeue_after_crash(), "attempts + 1 < max_attempts"):
+        metrics.moved(row)
+        SWEPT.labels("run_requeued").inc()
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         crossing("run.requeued")
         deps.doorbell.ring(row["id"])
@@ -57,14 +63,17 @@ async def _requeue(deps: Deps) -> None:
 async def _end(deps: Deps) -> None:
     given_up = await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts")
     for row in given_up:
+        metrics.moved(row)
         overdue.announce_end(deps.outbox, row)
     for row in [*given_up, *await overdue.expire(deps.vital, deps.outbox)]:
+        SWEPT.labels("run_ended").inc()
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
 
 
 async def _promote(deps: Deps) -> None:
     for free in await deps.vital.all(FREE_THREADS, {"at_most": AT_MOST}):
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
+            SWEPT.labels("run_promoted").inc()
             crossing("run.promoted")
             deps.doorbell.ring(following["id"])
 
@@ -87,14 +96,17 @@ async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> No
         "at_once": deps.settings.project_concurrency,
     }
     for row in await deps.vital.all(RING_AGAIN, params):
+        SWEPT.labels("run_rung_again").inc()
         deps.doorbell.ring(row["id"])
 
 
 async def _forget(deps: Deps) -> None:
     await deps.vital.all(FORGET, {"at_most": AT_MOST})
     if count := await files.delete_expired(deps.vital, deps.store, AT_MOST):
+        SWEPT.labels("file_expired").inc(count)
         log.info("sweep.files_expired", files=count)
     if count := await uploads.forget(deps.vital, deps.store, AT_MOST):
+        SWEPT.labels("part_forgotten").inc(count)
         log.info("sweep.parts_forgotten", parts=count)
 
 

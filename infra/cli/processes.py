@@ -22,8 +22,10 @@ def api(
     from api.app import create_app
     from infra.stack.configuration import settings_for
     from shared.redis import refuse_cluster
+    from shared.metrics.listener import listen
 
     settings = settings_for(data_dir)
+    listen(settings)
     config = uvicorn.Config(
         create_app(settings),
         host=host,
@@ -58,9 +60,11 @@ def worker(
     """
     from infra.stack.configuration import settings_for
     from shared.redis import refuse_cluster
+    from shared.metrics.listener import listen
     from worker.app import main
 
     settings = settings_for(data_dir)
+    listen(settings)
     loaded(wait=wait)
     refuse_cluster(settings.redis_url)
     main(settings, queues=queues.split(","), concurrency=concurrency, name=name)
@@ -126,6 +130,7 @@ def embedder(
 
     from infra.stack.configuration import settings_for
     from shared.logs import configure_logging
+    from shared.metrics.listener import listen
     from shared.readiness import notify_ready
     from shared.settings import SettingsError
     from worker.embedder.facts import is_installed
@@ -139,6 +144,7 @@ def embedder(
     from worker.embedder.model import Model
     from worker.embedder.serve import run
 
+    listen(settings)
     loaded(wait=False)
     run(Model(), settings.embedding_api_key.get_secret_value(), host, port, partial(notify_ready, settings))
 

@@ -26,11 +26,13 @@ def sandbox(
     from infra.environment import place
     from infra.stack.configuration import data_directory
     from shared.logs import configure_logging
+    from shared.metrics.listener import listen
     from worker.sandbox.serve import run
     from worker.sandbox.settings import load
 
     settings = load({"environment": place(), "state": data_directory(data_dir).root / "sandbox"})
     configure_logging(settings)
+    listen(settings)
     loaded(wait=False)
     run(settings, host, port)
 

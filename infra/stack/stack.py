@@ -31,7 +31,7 @@ from infra.stack.configuration import (
 from infra.stack.directory import DataDirectory
 from infra.stack.program import Program, Task
 from infra.stack.sandbox import Sandbox, plan
-from shared.settings import AWS, SANDBOX_PREFIX, Settings, load
+from shared.settings import AWS, PREFIX, SANDBOX_PREFIX, Settings, load
 from worker.embedder import facts as embedder
 
 FLOWER_PORT = 5555  # Flower's own default; another one is chosen where it is taken
@@ -114,7 +114,7 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     sandbox = plan(directory, is_elsewhere=settings.sandbox_url is not None)
     if sandbox.url is not None and sandbox.secret is not None:
         settings = _with_sandbox(settings, sandbox.url, sandbox.secret)
-    make = partial(_program, directory, account)
+    make, observed = partial(_program, directory, account), partial(_observed, settings)
     base = [server.name for server in servers]
     everything = environment(settings)
     ours = without(everything, SANDBOX_PREFIX)
@@ -148,17 +148,26 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
                 "embedder",
                 "--port",
                 str(embedder_port),
-                environment=without(ours, DATABASE, REDIS, MODEL, AWS, RERANKER),
+                environment=observed(without(ours, DATABASE, REDIS, MODEL, AWS, RERANKER), options.workers + 1),
             )
         ]
         if has_embedder
         else [],
         sandbox=sandbox,
         workers=[
-            make(Program, name, "worker", "--name", name, environment=everything, after=[*base, PREPARE], grace=drained)
-            for name in worker_names
+            make(
+                Program,
+                name,
+                "worker",
+                "--name",
+                name,
+                environment=observed(everything, number),
+                after=[*base, PREPARE],
+                grace=drained,
+            )
+            for number, name in enumerate(worker_names, start=1)
         ],
-        api=make(Program, "api", "api", *listen, environment=ours, after=[*base, PREPARE], grace=drained),
+        api=make(Program, "api", "api", *listen, environment=observed(ours, 0), after=[*base, PREPARE], grace=drained),
         flowers=[make(Program, "flower", "flower", "--port", str(port), environment=flower_variables, after=base)]
         if options.flower
         else [],
@@ -226,6 +235,13 @@ def _with_embedder(settings: Settings, port: int) -> Settings:
 def _with_sandbox(settings: Settings, url: str, secret: str) -> Settings:
     """Workers find the service that we start. As if given: what is set is what children are told."""
     return settings.model_copy(update={"sandbox_url": url, "sandbox_secret": SecretStr(secret)})
+
+
+def _observed(settings: Settings, variables: dict[str, str], number: int) -> dict[str, str]:
+    """Processes of one machine answer Prometheus on ports of their own, counted from the one that is set."""
+    if settings.metrics_port is None:
+        return variables
+    return {**variables, f"{PREFIX}METRICS_PORT": str(settings.metrics_port + number)}
 
 
 def _program(

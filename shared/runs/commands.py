@@ -10,6 +10,7 @@ from shared import table
 from shared.assistants import commands as assistants
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
+from shared.metrics import runs as metrics
 from shared.runs import statements, transitions
 from shared.runs.rows import Run, RunStep
 from shared.runs.status import TERMINAL, RunStatus
@@ -55,6 +56,7 @@ async def create(
         except IntegrityError:  # the index runs_one_active: another run got in at the same moment
             row = None
         if row is not None:
+            metrics.CREATED.inc()
             return row
         await threads.get(db, project_id, thread_id)
         await assistants.get(db, project_id, params["assistant_id"])
@@ -96,7 +98,9 @@ async def create_with_thread(
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
     values = {**_creation(project_id, run_id, params, dialect, defaults), "enqueue": False}
-    return found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
+    row = found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
+    metrics.CREATED.inc()
+    return row
 
 
 async def get(db: Executor, project_id: str, thread_id: str, run_id: str) -> Row:
@@ -135,6 +139,8 @@ async def cancel(db: Executor, project_id: str, thread_id: str, run_id: str) -> 
             move = statements.cancel(transitions.cancel_waiting(), run_id, project_id)
             done = await db.one(move.sql, move.params)
         if done is not None:  # otherwise it moved between the look and the leap
+            if done["status"] == RunStatus.CANCELLED:
+                metrics.moved(done)
             return done
 
 

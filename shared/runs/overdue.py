@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from shared.database import Executor, Row
 from shared.events.log import keeping
 from shared.events.writer import EventWriter
+from shared.metrics import runs as metrics
 from shared.redis import Sender
 from shared.runs import statements, transitions
 from shared.wire.runs import run_object
@@ -24,6 +25,7 @@ async def expire(db: Executor, outbox: Sender) -> Sequence[Row]:
         statement = statements.sweep(move, due, {"at_most": AT_MOST})
         ended += await db.all(statement.sql, statement.params)
     for row in ended:
+        metrics.moved(row)
         announce_end(outbox, row)
     return ended
 

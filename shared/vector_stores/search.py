@@ -16,6 +16,7 @@ Where there is a reranker its scores take the place of these, unless the ranker 
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,7 @@ from shared.embeddings.reranker import Reranker, reranker_of
 from shared.embeddings.spaces import CODE, Spaces, spaces_of
 from shared.errors import InvalidRequest, NotFound
 from shared.settings import Settings
+from shared.metrics import files as metrics
 from shared.vector_stores import ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
@@ -89,6 +91,7 @@ class Searcher:
 
         Raises NotFound, or InvalidRequest if a store has expired.
         """
+        began = time.monotonic()
         filter_ = None if filters is None else json_path(filters)
         chunks = await _size(db, project_id, store_ids, filter_)
         reranker = self.reranker if ranker != NO_RERANKING else None
@@ -105,9 +108,10 @@ class Searcher:
         candidates = ranking.candidates(how, len(queries), params["limit"])
         params |= {"enough": ranking.ENOUGH, "candidates": candidates, **asked._asdict()}
         rows = await db.all(ranking.search(how), params)
-        if reranker is None or not rows:
-            return rows
-        return (await _reranked(reranker, queries, rows, threshold))[:limit]
+        if reranker is not None and rows:
+            rows = (await _reranked(reranker, queries, rows, threshold))[:limit]
+        metrics.SEARCH.labels("words" if how is Vectors.NONE else "vectors").observe(time.monotonic() - began)
+        return rows
 
     async def _vectors(self, db: Executor, queries: Sequence[str]) -> _Asked:
         without = _Asked([None] * len(queries))
@@ -116,6 +120,7 @@ class Searcher:
         try:
             vectors = await self.spaces.model.embed(queries, within=PATIENCE)
         except (Unavailable, Refused) as error:
+            metrics.BY_WORDS_ALONE.inc()
             log.warning("search.by_words_alone", error=f"{type(error).__name__}: {error}")
             return without
         dimensions = len(vectors[0])

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from shared.crashpoints import crossing
 from shared.database import Row
+from shared.metrics import files as metrics
 from shared.vector_stores import statements, transitions
 from shared.vector_stores.status import Stage
 from shared.vector_stores.transitions import Transition
@@ -66,6 +67,8 @@ async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:
         log.info("file.passed_on", **words)
         return
     crossing("file.settled")
+    metrics.SETTLED.labels(settled["status"], settled["reason"]).inc()
+    metrics.DURATION.observe(time.monotonic() - sent)
     log.info("file.settled", status=settled["status"], reason=settled["reason"], **words)
 
 

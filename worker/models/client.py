@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx2
 import structlog
 from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
+from shared.metrics.runs import FIRST_TOKEN, MODELS, RETRIES
 from shared.settings import OPENAI_URL, Settings
 from worker.models import sse
 from worker.models.deltas import says_something
@@ -78,6 +80,7 @@ class ModelClient:
         Errors before the first word are tried again, with growing pauses or as long as the endpoint asks for; later
         ones are final, because what was said can't be unsaid. Raises ModelError.
         """
+        began, name = time.monotonic(), request["model"]
         for attempt in range(1, patience.attempts + 1):
             heard = False
             try:
@@ -85,6 +88,7 @@ class ModelClient:
                     async for chunk in chunks:
                         if not heard and says_something(chunk):
                             heard, request = True, NOTHING
+                            FIRST_TOKEN.labels(MODELS.label(name)).observe(time.monotonic() - began)
                         yield chunk
             except ModelError as error:
                 if heard or not error.retryable:
@@ -93,6 +97,7 @@ class ModelClient:
                     raise ModelError(error.code, f"{error.message} Tried {attempt} times.") from error
                 pause = error.retry_after if error.retry_after is not None else patience.pause(attempt)
                 log.info("model.retry", attempt=attempt, pause_s=pause.total_seconds(), code=error.code)
+                RETRIES.labels(error.code).inc()
                 await asyncio.sleep(pause.total_seconds())
             else:
                 return

@@ -5,6 +5,7 @@ worker goes on after the last recorded step, which it finds in the context that 
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.files.storage import StoreUnavailable
+from shared.metrics import runs as metrics
 from shared.runs import transitions
 from shared.runs.transitions import Transition
 from shared.wire.runs import run_object
@@ -48,6 +50,7 @@ async def execute(run_id: str, deps: Deps) -> None:
         return
     crossing("run.claimed")
     run = claimed.run
+    metrics.claimed(run)
     structlog.contextvars.bind_contextvars(run_id=run["id"], thread_id=run["thread_id"], term=run["term"])
     with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
         attempt = Attempt(deps, run, held)
@@ -89,6 +92,7 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     except Failed as error:
         return _failure(attempt, error.code, error.message)
     except ModelError as error:
+        metrics.MODEL_FAILURES.labels(error.code).inc()
         return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)
@@ -111,6 +115,7 @@ def _move(attempt: Attempt, end: End) -> tuple[Transition, Ending]:
             filtered = attempt.turn is not None and attempt.turn.answer.finish_reason == "content_filter"
             return transitions.complete(attempt.usage), turn.FILTERED if filtered else turn.FINISHED
         case NeedsClient(calls):
+            metrics.TOOL_CALLS.labels("function", "handed_over").inc(len(calls))
             return transitions.require_action(attempt.usage, calls), turn.FINISHED
         case Truncated(reason):
             ending = turn.OVERDRAWN if reason == "max_prompt_tokens" else turn.TRUNCATED
@@ -177,13 +182,14 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     if asked is None:
         return Truncated("max_prompt_tokens")
     this = attempt.begin_turn(asked.sources)
-    answer = this.answer
+    answer, model, began = this.answer, asked.request["model"], time.monotonic()
     async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
         del asked
         async for chunk in chunks:
             for delta in answer.add(chunk):
                 this.tell(delta)
     this.heard_all()
+    metrics.answered(model, time.monotonic() - began, answer.usage)
     crossing("answer.heard")
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from shared.metrics.runs import LEASES_LOST
+
 PROBATION = timedelta(seconds=1)
 
 
@@ -33,6 +35,8 @@ class Held:
         """Cancel the coroutine, once."""
         if self.why is None:
             self.why = why
+            if why is Stop.LEASE_LOST:
+                LEASES_LOST.inc()
             self.task.cancel()
 
     def watch(self) -> None:
@@ -109,6 +113,9 @@ class Live:
         if self._held.get(held.run_id) is held:
             del self._held[held.run_id]
         self._end_probation(held.run_id, held.term)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
     def all(self) -> list[Held]:
         """Everything that is held now."""

@@ -27,6 +27,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from shared.metrics.sandbox import REFUSED
 from worker.sandbox import files
 from worker.sandbox.errors import BadRequestError, NotFoundError, RefusalError, TooLargeError, UnauthorizedError
 from worker.sandbox.files import BadNameError, Found, Incoming, NoFileError
@@ -206,6 +207,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except RefusalError as error:
+        REFUSED.labels(error.code).inc()
         return _json({"error": {"code": error.code, "message": error.message}}, error.status)
     except web.HTTPException as error:
         return _json({"error": {"code": "http", "message": error.reason}}, HTTPStatus(error.status))

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from shared.metrics.sandbox import watch
 from shared.readiness import notify_ready
 from shared.settings import SettingsError
 from worker.sandbox import environment, files
@@ -58,6 +59,7 @@ async def _serve(settings: SandboxSettings, isolation: Isolation, users: Users, 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     sessions = Sessions(settings, isolation, users)
+    watch(lambda: sessions.counts)
     service = Service(settings, isolation, sessions)
     runner = web.AppRunner(service.application(), access_log=None, shutdown_timeout=1)
     try:

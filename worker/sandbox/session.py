@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared.metrics.sandbox import CALLS
 from worker.sandbox.errors import BadRequestError, BusyError, NotFoundError, TooLargeError
 from worker.sandbox.interpreter import Interpreter
 from worker.sandbox.limits import Limits
@@ -160,6 +161,7 @@ class Session:
             await self.interpreter.end("failed")
             outcome, reason, truncated = "killed", f"failed: {type(error).__name__}", False
         seconds = round(time.monotonic() - began, 4)
+        CALLS.labels(outcome).inc()
         done = {"type": "done", "status": outcome, "reason": reason, "seconds": seconds, "truncated": truncated}
         try:
             record.append({**done, "session": "lost" if self.interpreter.ended else "alive"})

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import structlog
 
+from shared.metrics.sandbox import ENDED
 from worker.sandbox import processes
 from worker.sandbox.errors import BadRequestError, FullError, LostError, NotFoundError
 from worker.sandbox.interpreter import REMOVALS, Interpreter, StartError
@@ -181,6 +182,7 @@ class Sessions:
         await session.end(reason)
         if session.generation not in self._ended:
             ended = self._ended[session.generation] = session.ended()
+            ENDED.labels(reason).inc()
             session.forget()
             while len(self._ended) > REMEMBERED:
                 self._ended.popitem(last=False)

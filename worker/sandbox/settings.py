@@ -46,6 +46,11 @@ class SandboxSettings(WithFiles):
     memory_mb: int = Field(default=1024, ge=256, description="of one session")
     call_timeout: Seconds = Field(default=timedelta(seconds=120), description="of a call that asks for none")
 
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="where it answers Prometheus, if at all"
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="the address for it; whoever reaches it may ask")
+
     log_format: Literal["console", "json"] = Field(
         default="console", validation_alias=AliasChoices(f"{PREFIX}LOG_FORMAT", "log_format")
     )

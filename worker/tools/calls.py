@@ -8,6 +8,7 @@ from shared.database import Row
 from shared.errors import InvalidRequest
 from shared.wire.objects import Object
 from shared.wire.steps import results_delta
+from shared.metrics.runs import tool_call
 from worker.deps import Deps
 from worker.runs.outcome import Failed
 from worker.tools import code_interpreter, file_search
@@ -27,15 +28,16 @@ async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: 
     """
     for place, call in enumerate(made):
         if call["type"] == code_interpreter.NAME and "files" not in call:
-            made[place] = await code_interpreter.carry_out(
-                deps, run, call, f"{step_id}-{place}", partial(_tell_output, tell, place)
-            )
+            tell_output = partial(_tell_output, tell, place)
+            with tool_call(code_interpreter.NAME):
+                made[place] = await code_interpreter.carry_out(deps, run, call, f"{step_id}-{place}", tell_output)
         if call["type"] == file_search.NAME and "results" not in call[file_search.NAME]:
             first = sum(
                 len(before[file_search.NAME]["results"]) for before in made[:place] if before["type"] == call["type"]
             )
             try:
-                made[place] = await file_search.carry_out(deps, run, call, first)
+                with tool_call(file_search.NAME):
+                    made[place] = await file_search.carry_out(deps, run, call, first)
             except InvalidRequest as error:
                 raise Failed("invalid_prompt", str(error)) from None
             tell(place, results_delta(place, made[place], run["dialect"], contents=run["include_contents"]))
