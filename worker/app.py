@@ -11,7 +11,7 @@ from celery.worker.request import Request
 
 from shared import crashpoints
 from shared.logs import configure_logging
-from shared.metrics.runs import CAPACITY
+from shared.metrics.worker import CAPACITY
 from shared.queue import EXECUTE_RUN, INGEST_FILES, INGEST_QUEUE, RUNS_QUEUE, celery_app
 from shared.readiness import notify_ready
 from shared.settings import Settings, SettingsError

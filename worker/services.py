@@ -10,7 +10,7 @@ import structlog
 from shared.database import Database
 from shared.duties import must_not_end
 from shared.files.stores import store_of
-from shared.metrics import files, runs
+from shared.metrics import worker as metrics
 from shared.metrics.process import measure_lag_for_ever, watch_pool
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -87,8 +87,8 @@ class WorkerServices:
         """To whoever asks for metrics."""
         watch_pool("main", deps.database)
         watch_pool("vital", deps.vital)
-        runs.HELD.set_function(lambda: len(deps.live))
-        files.HELD.set_function(lambda: len(deps.ingesting))
+        metrics.HELD.set_function(lambda: len(deps.live))
+        metrics.FILES_HELD.set_function(lambda: len(deps.ingesting))
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start from another thread, and end the process if that fails: Celery would go on without us."""

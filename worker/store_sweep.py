@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.files import orphans
-from shared.metrics.runs import SWEEPS_FAILED
+from shared.metrics.worker import SWEEPS_FAILED
 from worker.deps import Deps
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from shared.database import Row
 from shared.files import commands as files
 from shared.idempotency.statements import FORGET
 from shared.metrics import runs as metrics
-from shared.metrics.runs import LAST_SWEEP, SWEEPS_FAILED, SWEPT
+from shared.metrics.worker import LAST_SWEEP, SWEEPS_FAILED, SWEPT
 from shared.queue import RUNS_QUEUE
 from shared.runs import commands, overdue, statements, transitions
 from shared.runs.overdue import AT_MOST

@@ -1,8 +1,10 @@
 """Reading files, and searching in them."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from shared.metrics.registry import LONG_S, REGISTRY, SHORT_S
+from shared.vector_stores.status import FileStatus
+from shared.vector_stores.transitions import Reason
 
 SETTLED = Counter(
     "assistantd_files_settled",
@@ -10,10 +12,15 @@ SETTLED = Counter(
     ["status", "reason"],
     registry=REGISTRY,
 )
+for _status, _reason in (
+    (FileStatus.COMPLETED, Reason.INDEXED),
+    (FileStatus.FAILED, Reason.UNREADABLE),
+    (FileStatus.FAILED, Reason.OUT_OF_ATTEMPTS),
+):
+    SETTLED.labels(_status, _reason)  # from the start, as in runs.py
 DURATION = Histogram(
     "assistantd_file_duration_seconds", "From a file's claim to its end.", buckets=LONG_S, registry=REGISTRY
 )
-HELD = Gauge("assistantd_worker_files_held", "Files that this worker is reading.", registry=REGISTRY)
 SEARCH = Histogram(
     "assistantd_search_duration_seconds",
     "Of a search, the question's vector included.",
@@ -25,8 +32,4 @@ BY_WORDS_ALONE = Counter(
     "assistantd_searches_by_words_alone",
     "Searches that had to do without vectors because the embedding model did not answer.",
     registry=REGISTRY,
-)
-EMBEDDED = Counter("assistantd_embedder_texts", "Texts that the embedder made vectors of.", registry=REGISTRY)
-EMBEDDING = Histogram(
-    "assistantd_embedder_request_duration_seconds", "Of a request to the embedder.", buckets=SHORT_S, registry=REGISTRY
 )

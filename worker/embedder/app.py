@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from shared.metrics.files import EMBEDDED, EMBEDDING
+from shared.metrics import embedder as metrics
 from worker.embedder.facts import DIMENSIONS, NAME
 from worker.embedder.lanes import Lanes
 from worker.embedder.model import Embedded
@@ -52,9 +52,9 @@ def application(lanes: Lanes, key: str) -> web.Application:
             texts, is_packed = _asked(await request.read())
         except BadRequest as error:
             return _refusal(HTTPStatus.BAD_REQUEST, str(error), param=error.param)
-        with EMBEDDING.time():
+        with metrics.DURATION.time():
             embedded = await lanes.embed(texts)
-        EMBEDDED.inc(len(texts))
+        metrics.TEXTS.inc(len(texts))
         return _json(_answer(embedded, is_packed=is_packed))
 
     app = web.Application(middlewares=[authenticate], client_max_size=BODY)

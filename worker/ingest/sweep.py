@@ -9,7 +9,7 @@ import structlog
 
 from shared.database import Row
 from shared.metrics.files import SETTLED as FILES_SETTLED
-from shared.metrics.runs import SWEPT
+from shared.metrics.worker import SWEPT
 from shared.queue import INGEST_QUEUE, RINGS_FOR_FILES
 from shared.vector_stores import reading, statements, transitions
 from shared.vector_stores.transitions import Transition

@@ -7,18 +7,18 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, get_args
 from urllib.parse import urlsplit
 
 import httpx2
 import structlog
 from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
-from shared.metrics.runs import FIRST_TOKEN, MODELS, RETRIES
+from shared.metrics.model import FAILURES, FIRST_TOKEN, MODELS, RETRIES
 from shared.settings import OPENAI_URL, Settings
 from worker.models import sse
 from worker.models.deltas import says_something
-from worker.models.errors import ModelError, cut_off, from_openai
+from worker.models.errors import ErrorCode, ModelError, cut_off, from_openai
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,10 @@ CONNECT_TIMEOUT_S = 5.0
 KEPT_ALIVE = 1000
 MOST_CONNECTIONS = 100_000  # more than runs; None is no word for that: aiohttp takes it for its default, 100
 ANY = "*"
+for _code in get_args(ErrorCode):  # from the start, so that the first one is seen as growth
+    RETRIES.labels(_code)
+    FAILURES.labels(_code)
+
 NOTHING: Mapping[str, Any] = {}
 ANSWERED = httpx2.Request("POST", "http://answered")
 

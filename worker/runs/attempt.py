@@ -12,7 +12,7 @@ from shared.database import Row
 from shared.events import replay
 from shared.events.log import keeping
 from shared.events.writer import EventWriter
-from shared.metrics import runs as metrics
+from shared.metrics import worker as metrics
 from shared.runs import commands, statements, transitions
 from shared.runs.statements import NEXT_OF_PROJECT, Records
 from shared.runs.status import RunStatus, StepStatus

@@ -17,7 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.files.storage import StoreUnavailable
-from shared.metrics import runs as metrics
+from shared.metrics import model as metrics
+from shared.metrics import worker as of_worker
 from shared.runs import transitions
 from shared.runs.transitions import Transition
 from shared.wire.runs import run_object
@@ -50,7 +51,7 @@ async def execute(run_id: str, deps: Deps) -> None:
         return
     crossing("run.claimed")
     run = claimed.run
-    metrics.claimed(run)
+    of_worker.claimed(run)
     structlog.contextvars.bind_contextvars(run_id=run["id"], thread_id=run["thread_id"], term=run["term"])
     with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
         attempt = Attempt(deps, run, held)
@@ -92,7 +93,7 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
     except Failed as error:
         return _failure(attempt, error.code, error.message)
     except ModelError as error:
-        metrics.MODEL_FAILURES.labels(error.code).inc()
+        metrics.FAILURES.labels(error.code).inc()
         return _failure(attempt, error.code, error.message + _before(attempt.run))
     except asyncio.CancelledError:
         return _stopped(attempt)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from shared.metrics.runs import LEASES_LOST
+from shared.metrics.worker import LEASES_LOST
 
 PROBATION = timedelta(seconds=1)
 

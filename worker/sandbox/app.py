@@ -29,7 +29,7 @@ from aiohttp import web
 
 from shared.metrics.sandbox import REFUSED
 from worker.sandbox import files
-from worker.sandbox.errors import BadRequestError, NotFoundError, RefusalError, TooLargeError, UnauthorizedError
+from worker.sandbox.errors import ALL, BadRequestError, NotFoundError, RefusalError, TooLargeError, UnauthorizedError
 from worker.sandbox.files import BadNameError, Found, Incoming, NoFileError
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.session import Session
@@ -37,6 +37,9 @@ from worker.sandbox.sessions import Sessions
 from worker.sandbox.settings import SandboxSettings
 
 log = structlog.get_logger(__name__)
+
+for _kind in ALL:
+    REFUSED.labels(_kind.code)  # from the start, so that the first one is seen as growth
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BEAT_S = 5.0

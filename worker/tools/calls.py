@@ -6,9 +6,9 @@ from typing import Any
 
 from shared.database import Row
 from shared.errors import InvalidRequest
+from shared.metrics.model import tool_call
 from shared.wire.objects import Object
 from shared.wire.steps import results_delta
-from shared.metrics.runs import tool_call
 from worker.deps import Deps
 from worker.runs.outcome import Failed
 from worker.tools import code_interpreter, file_search

@@ -1,0 +1,1 @@
+"""Prometheus' alert rules and Grafana's dashboard, as code."""
