@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, health, keys, processes, sandbox, status, up
+from infra.cli import demo, doctor, health, keys, processes, sandbox, status, up
 
 app = typer.Typer(
     name="assistantd",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("api")(processes.api)
 app.command("worker")(processes.worker)
 app.command("flower")(processes.flower)

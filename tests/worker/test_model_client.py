@@ -5,9 +5,12 @@ from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from shared.settings import Settings
 from tests.scripted_model import Gate, Say, ScriptedModel
 from worker.models.client import ModelClient, Patience
+from worker.models.errors import ModelError
 
 MANY = 300
 ONCE = Patience(1, timedelta(0))
@@ -34,4 +37,18 @@ async def test_many_answers_are_awaited_at_once(model: ScriptedModel, tmp_path: 
     hold.open()
 
     assert all(await asyncio.gather(*asking))
+    await client.close()
+
+
+async def test_an_endpoint_that_is_not_there_is_told_from_a_slow_one(tmp_path: Path) -> None:
+    """The transport calls a refused connection a timeout; its owner must not be told to wait longer."""
+    settings = Settings(
+        database_url="postgresql://nowhere/none",
+        redis_url="redis://nowhere",
+        data_dir=tmp_path,
+        model_base_url="http://127.0.0.1:1/v1",
+    )
+    client = ModelClient(settings)
+    with pytest.raises(ModelError, match="could not be reached: is ASSISTANTD_MODEL_BASE_URL right"):
+        await anext(client.stream({"model": "any", "messages": []}, ONCE))
     await client.close()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 import structlog
+from httpx2 import ConnectTimeout
 from openai import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError
 
 from worker.models.text import sentence
@@ -39,10 +40,10 @@ def from_openai(error: Exception) -> ModelError:
     match error:
         case APIStatusError():
             return _refusal(error)
-        case APITimeoutError() | TimeoutError():
+        case APITimeoutError() | TimeoutError() if not isinstance(error.__cause__, ConnectTimeout):
             message = "The model endpoint did not answer in time; a slow one needs a longer ASSISTANTD_MODEL_TIMEOUT."
             return ModelError("server_error", message, retryable=True)
-        case APIConnectionError():
+        case APIConnectionError():  # the transport calls a refused connection a timeout as well
             message = (
                 "The model endpoint could not be reached: is ASSISTANTD_MODEL_BASE_URL right, and the endpoint up?"
             )

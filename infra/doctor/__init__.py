@@ -1,0 +1,1 @@
+"""Looking at everything that a server needs, as it is configured here: one finding a line, and what to do about it."""

@@ -1,0 +1,96 @@
+"""The database: can it be reached, is it new enough, is it ours."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+from alembic.script import ScriptDirectory
+
+from infra.doctor.finding import Finding, fail, first_line, ok, warn
+from shared.migrations import config
+from shared.settings import Settings
+
+OLDEST = 16
+OLDEST_VECTOR = (0, 7)  # the first with halfvec
+CONNECT_S = 5
+OF_A_WORKER = 2  # connections beside its pool, for leases
+
+MIGRATE = "run `assistantd migrate`"
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """The database and what is in it; nothing after the first line where it doesn't answer."""
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            settings.database_url, autocommit=True, connect_timeout=CONNECT_S
+        )
+    except (psycopg.Error, OSError) as error:
+        yield fail("postgres", f"does not answer: {first_line(error)} (ASSISTANTD_DATABASE_URL)")
+        return
+    try:
+        async with connection:
+            yield _version(connection.info.server_version)
+            yield await _vector(connection)
+            yield await _migrations(connection, settings)
+            yield await _language(connection, settings)
+            yield await _room(connection, settings)
+    except psycopg.Error as error:
+        yield fail("postgres", f"refused to be looked at: {first_line(error)}")
+
+
+def _version(number: int) -> Finding:
+    version = f"{number // 10_000}.{number % 10_000}"
+    if number // 10_000 < OLDEST:
+        return fail("postgres", f"is {version}; {OLDEST} or later is needed")
+    return ok("postgres", version)
+
+
+async def _vector(connection: psycopg.AsyncConnection[Any]) -> Finding:
+    there = await _value(connection, "SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    available = await _value(connection, "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'")
+    if there is None and available is None:
+        return fail("pgvector", "is not installed on the server: install the package for its version of Postgres")
+    if there is None:
+        return fail("pgvector", f"is installed ({available}) but not in this database: {MIGRATE}")
+    if tuple(int(part) for part in there.split(".")[:2]) < OLDEST_VECTOR:
+        wanted = ".".join(map(str, OLDEST_VECTOR))
+        return fail("pgvector", f"is {there}; {wanted} or later is needed: ALTER EXTENSION vector UPDATE")
+    return ok("pgvector", there)
+
+
+async def _migrations(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
+    scripts = ScriptDirectory.from_config(config(settings.database_url))
+    head = scripts.get_current_head()
+    try:
+        at = await _value(connection, "SELECT version_num FROM alembic_version")
+    except psycopg.errors.UndefinedTable:
+        at = None
+    if at == head:
+        return ok("migrations", f"{at}, the newest")
+    if at is None:
+        return fail("migrations", f"the database has no schema: {MIGRATE}")
+    if at not in {script.revision for script in scripts.walk_revisions()}:
+        return fail("migrations", f"the database is at {at}, which is newer than this version: upgrade it")
+    return fail("migrations", f"the database is at {at}, this version needs {head}: {MIGRATE}")
+
+
+async def _language(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
+    wanted = settings.search_language
+    if await _value(connection, "SELECT 1 FROM pg_ts_config WHERE cfgname = %s LIMIT 1", wanted) is not None:
+        return ok("search", f"by the words of {wanted}")
+    known = await _value(connection, "SELECT string_agg(cfgname, ', ' ORDER BY cfgname) FROM pg_ts_config")
+    return fail("search", f"Postgres has no configuration {wanted} (ASSISTANTD_SEARCH_LANGUAGE); it has {known}")
+
+
+async def _room(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:
+    most = int(await _value(connection, "SHOW max_connections"))
+    each = settings.database_pool + OF_A_WORKER
+    told = f"{most} connections: enough for {most // each} of our processes with {each} each"
+    if most < 2 * each:
+        return warn("connections", f"{told}; an API and a worker need two (max_connections, ASSISTANTD_DATABASE_POOL)")
+    return ok("connections", told)
+
+
+async def _value(connection: psycopg.AsyncConnection[Any], statement: Any, *params: object) -> Any:
+    row = await (await connection.execute(statement, params)).fetchone()
+    return None if row is None else row[0]
