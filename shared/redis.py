@@ -19,9 +19,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from shared.metrics.process import DROPPED
 from shared.sentinel import Watched, is_watched
 from shared.settings import PREFIX, SettingsError
-from shared.metrics.process import DROPPED
 
 log = structlog.get_logger(__name__)
 

@@ -21,8 +21,8 @@ def api(
 
     from api.app import create_app
     from infra.stack.configuration import settings_for
-    from shared.redis import refuse_cluster
     from shared.metrics.listener import listen
+    from shared.redis import refuse_cluster
 
     settings = settings_for(data_dir)
     listen(settings)
@@ -59,8 +59,8 @@ def worker(
     SIGTERM drains, a second one ends at once.
     """
     from infra.stack.configuration import settings_for
-    from shared.redis import refuse_cluster
     from shared.metrics.listener import listen
+    from shared.redis import refuse_cluster
     from worker.app import main
 
     settings = settings_for(data_dir)

@@ -16,6 +16,7 @@ async def examine(settings: Settings, model: str | None = None) -> AsyncIterator
         services.examine_files(settings),
         services.examine_model(settings, model),
         services.examine_embeddings(settings),
+        services.examine_reranker(settings),
         services.examine_sandbox(settings),
     ):
         async for finding in findings:

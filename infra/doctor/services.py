@@ -10,7 +10,8 @@ from openai import AsyncOpenAI, OpenAIError
 
 from infra.doctor.finding import Finding, fail, ok, warn
 from shared import ids
-from shared.embeddings.client import EmbeddingsRefused, EmbeddingsUnavailable
+from shared.embeddings.client import Refused, Unavailable
+from shared.embeddings.reranker import reranker_of
 from shared.embeddings.spaces import spaces_of
 from shared.files.storage import StoreUnavailable
 from shared.files.stores import store_of
@@ -80,15 +81,31 @@ async def examine_embeddings(settings: Settings) -> AsyncIterator[Finding]:
     took = _clock()
     try:
         vectors = await spaces.model.embed(["A sentence to be found."])
-    except EmbeddingsUnavailable as error:
+    except Unavailable as error:
         yield fail("embeddings", f"{settings.embedding_base_url} does not answer: {error}")
-    except EmbeddingsRefused as error:
+    except Refused as error:
         yield fail("embeddings", f"{spaces.model.model} at {settings.embedding_base_url}: {error}")
     else:
         told = f"{spaces.model.model} at {settings.embedding_base_url}: {len(vectors[0])} dimensions in {took()}"
         yield ok("embeddings", told)
     finally:
         await spaces.model.close()
+
+
+async def examine_reranker(settings: Settings) -> AsyncIterator[Finding]:
+    """One judgement; nothing where there is no reranker, which most do without."""
+    reranker = reranker_of(settings)
+    if reranker is None:
+        return
+    where, took = f"{settings.reranker_model} at {settings.reranker_base_url}", _clock()
+    try:
+        (score,) = await reranker.judge("When is the shop open?", ["The shop is open from nine to five."])
+    except (Unavailable, Refused) as error:
+        yield fail("reranker", f"{where}: {error}")
+    else:
+        yield ok("reranker", f"{where}: a score of {score:.2f} in {took()}")
+    finally:
+        await reranker.close()
 
 
 async def examine_files(settings: Settings) -> AsyncIterator[Finding]:
@@ -115,20 +132,24 @@ async def examine_files(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def examine_sandbox(settings: Settings) -> AsyncIterator[Finding]:
-    """How well code is isolated, and whether the service knows our secret."""
+    """How well code is isolated, and whether each service knows our secret."""
     if settings.sandbox_url is None or settings.sandbox_secret is None:
         yield warn("sandbox", "none is configured (ASSISTANTD_SANDBOX_URL): runs that use code_interpreter fail")
         return
-    async with SandboxClient(settings.sandbox_url, settings.sandbox_secret.get_secret_value()) as client:
-        try:
-            told = await client.health()
-            await _present(client)
-        except UnauthorizedError:
-            yield fail("sandbox", "refuses our secret: ASSISTANTD_SANDBOX_SECRET must be the service's own")
-        except (UnavailableError, RefusalError) as error:
-            yield fail("sandbox", f"{settings.sandbox_url}: {error} (ASSISTANTD_SANDBOX_URL)")
-        else:
-            yield _level(told)
+    for url in settings.sandbox_url.split(","):
+        async with SandboxClient(url, settings.sandbox_secret.get_secret_value()) as client:
+            yield await _sandbox(url, client)
+
+
+async def _sandbox(url: str, client: SandboxClient) -> Finding:
+    try:
+        told = await client.health()
+        await _present(client)
+    except UnauthorizedError:
+        return fail("sandbox", f"{url} refuses our secret: ASSISTANTD_SANDBOX_SECRET must be the service's own")
+    except (UnavailableError, RefusalError) as error:
+        return fail("sandbox", f"{url}: {error} (ASSISTANTD_SANDBOX_URL)")
+    return _level(told)
 
 
 async def _present(client: SandboxClient) -> None:

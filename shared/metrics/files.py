@@ -33,3 +33,8 @@ BY_WORDS_ALONE = Counter(
     "Searches that had to do without vectors because the embedding model did not answer.",
     registry=REGISTRY,
 )
+NOT_RERANKED = Counter(
+    "assistantd_searches_not_reranked",
+    "Searches whose results stand as they were found because the reranker did not answer.",
+    registry=REGISTRY,
+)

@@ -30,8 +30,8 @@ from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.reranker import Reranker, reranker_of
 from shared.embeddings.spaces import CODE, Spaces, spaces_of
 from shared.errors import InvalidRequest, NotFound
-from shared.settings import Settings
 from shared.metrics import files as metrics
+from shared.settings import Settings
 from shared.vector_stores import ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
@@ -158,6 +158,7 @@ async def _reranked(reranker: Reranker, queries: Sequence[str], rows: Sequence[R
     try:
         judged = await asyncio.gather(*(reranker.judge(query, texts) for query in queries))
     except (Unavailable, Refused) as error:
+        metrics.NOT_RERANKED.inc()
         log.warning("search.not_reranked", error=f"{type(error).__name__}: {error}")
         return [row for row in rows if row["score"] >= threshold]
     best = [{**row, "score": max(scores)} for row, *scores in zip(rows, *judged, strict=True)]

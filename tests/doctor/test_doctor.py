@@ -205,7 +205,7 @@ async def test_embeddings(settings: Settings, embeddings: ScriptedEmbeddings) ->
     assert levels(await found(services.examine_embeddings(settings))) == {"embeddings": "ok"}
     there = altered(settings, embedding_base_url=embeddings.base_url, embedding_model="scripted")
     told = await found(services.examine_embeddings(there))
-    assert "64 dimensions" in told["embeddings"].told
+    assert f"{embeddings.dimensions} dimensions" in told["embeddings"].told
     assert len(embeddings.requests) == 1
 
     embeddings.refused = "sentence"
@@ -213,9 +213,19 @@ async def test_embeddings(settings: Settings, embeddings: ScriptedEmbeddings) ->
     other = altered(there, embedding_dimensions=7)
     embeddings.refused = None
     told = await found(services.examine_embeddings(other))
-    assert "64 dimensions in place of 7" in told["embeddings"].told
+    assert f"{embeddings.dimensions} dimensions in place of 7" in told["embeddings"].told
     embeddings.away = True
     assert "503" in (await found(services.examine_embeddings(there)))["embeddings"].told
+
+
+async def test_a_reranker(settings: Settings, embeddings: ScriptedEmbeddings) -> None:
+    assert await found(services.examine_reranker(settings)) == {}
+    there = altered(settings, reranker_base_url=embeddings.base_url, reranker_model="scripted")
+    assert levels(await found(services.examine_reranker(there))) == {"reranker": "ok"}
+    embeddings.away = True
+    told = await found(services.examine_reranker(there))
+    assert levels(told) == {"reranker": "FAIL"}
+    assert "503" in told["reranker"].told
 
 
 @pytest.fixture

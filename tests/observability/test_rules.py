@@ -15,13 +15,14 @@ import pytest
 import yaml
 
 import shared.metrics
-from infra.observability import dashboard
+from infra.grafana import dashboard
 from shared.database import Database
 from shared.metrics.registry import REGISTRY
 from shared.metrics.rows import RowsCollector
 
 ROOT = Path(__file__).parents[2]
-HERE = ROOT / "infra" / "observability"
+ALERTS_FILE = "infra/prometheus/rules/assistantd.yml"
+DASHBOARD_FILE = "infra/grafana/provisioning/dashboards/assistantd.json"
 PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=ROOT / ".cache" / "prometheus" / "usr" / "bin")
 
 NAME = re.compile(r"\b(?:assistantd[_:]|process_)[a-z0-9_:]+")
@@ -33,7 +34,7 @@ OF_PROMETHEUS = {"namespace", "instance", "job", "le"}
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load((HERE / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+    rule for group in yaml.safe_load((ROOT / ALERTS_FILE).read_text())["groups"] for rule in group["rules"]
 ]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 
@@ -78,8 +79,8 @@ def test_whatever_is_told_is_shown(exported: dict[str, set[str]]) -> None:
 
 
 def test_the_dashboards_file_is_what_its_code_says() -> None:
-    """Else: uv run --no-sync python -m infra.observability.dashboard > infra/observability/dashboard.json."""
-    assert (HERE / "dashboard.json").read_text() == dashboard.text()
+    """Else: uv run --no-sync python -m infra.grafana.dashboard > (the file)."""
+    assert (ROOT / DASHBOARD_FILE).read_text() == dashboard.text()
 
 
 def test_panels_dont_overlap() -> None:
@@ -104,7 +105,7 @@ def test_the_guide_says_what_to_do_about_each_alert() -> None:
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not on PATH (apt-get install prometheus)")
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "rules", "infra/observability/alerts.yml"), ("test", "rules", "tests/observability/alerts_test.yml")],
+    [("check", "rules", ALERTS_FILE), ("test", "rules", "tests/observability/alerts_test.yml")],
 )
 def test_prometheus_understands_the_rules(arguments: tuple[str, ...]) -> None:
     assert PROMTOOL is not None

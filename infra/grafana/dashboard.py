@@ -1,4 +1,4 @@
-"""Grafana's dashboard as code: `python -m infra.observability.dashboard` prints the JSON that stands beside this file.
+"""Grafana's dashboard as code: `python -m infra.grafana.dashboard` prints `provisioning/dashboards/assistantd.json`.
 
 Only what is said of a panel stands here: a title, a unit, its queries. Gauges that come from rows are taken by `max`,
 what each process counts by `sum`.
@@ -138,7 +138,14 @@ ROWS: Mapping[str, Sequence[Panel]] = {
         ),
         Panel("Reading a file", "s", _quantiles("assistantd_file_duration_seconds")),
         Panel("Search", "s", _quantiles("assistantd_search_duration_seconds", "by")),
-        Panel("Searches by words alone", "ops", {"searches": _rate("assistantd_searches_by_words_alone_total")}),
+        Panel(
+            "Searches without a model that there should be",
+            "ops",
+            {
+                "by words alone": _rate("assistantd_searches_by_words_alone_total"),
+                "not reranked": _rate("assistantd_searches_not_reranked_total"),
+            },
+        ),
         Panel(
             "Embedder",
             "ops",

@@ -1,0 +1,1 @@
+"""Grafana's dashboard as code, and what provisions it."""

@@ -1,1 +1,0 @@
-"""Prometheus' alert rules and Grafana's dashboard, as code."""
