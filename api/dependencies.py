@@ -2,11 +2,13 @@
 
 from typing import Annotated, Literal
 
+import structlog
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic.config import JsonDict
 
 from api.auth import Caller
 from api.services import Services
+from shared import ids
 from shared.errors import InvalidRequest
 from shared.table import Page
 from shared.wire import limits
@@ -47,6 +49,8 @@ async def _caller(
 ) -> Caller:
     """`JsonRoute` has looked the key up already; a second look could wait for a connection that this request holds."""
     project_id = getattr(request.state, "project_id", None) or await services.keys.project_of(authorization)
+    named = {name: value for name, value in request.path_params.items() if ids.is_id(value)}
+    structlog.contextvars.bind_contextvars(project_id=project_id, **named)  # for logs, until the request's end
     return Caller(project_id, dialect)
 
 

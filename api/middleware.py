@@ -54,12 +54,12 @@ class RequestContext:
         try:
             await self._app(scope, _limited(scope, receive), send_with_headers)
         except Exception:
-            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            log.exception("request.crashed", method=scope["method"], route=getattr(scope.get("route"), "path", None))
             if started:
                 raise
             await internal(request_id)(scope, receive, send_with_headers)
         finally:
-            structlog.contextvars.unbind_contextvars("request_id")
+            structlog.contextvars.clear_contextvars()
 
 
 def _limited(scope: "Scope", receive: "Receive") -> "Receive":

@@ -26,6 +26,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_CHARACTERS = 9  # microseconds until the year 2398
 _RANDOM_CHARACTERS = 15
 _SUFFIX = re.compile(rf"[0-9A-Za-z]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
+_ID = re.compile(rf"[a-z]+[_-]{_SUFFIX.pattern}")
 
 
 def prefix(kind: Kind) -> str:
@@ -48,6 +49,11 @@ def derive(kind: Kind, at: datetime, order: int, *parts: object) -> str:
 def is_well_formed(text: str, kind: Kind) -> bool:
     """Could this be an id of ours? Then it sorts where the object stood, even if that is gone."""
     return text.startswith(prefix(kind)) and _SUFFIX.fullmatch(text.removeprefix(prefix(kind))) is not None
+
+
+def is_id(text: str) -> bool:
+    """Has it the shape of an id, of whatever kind? Nothing else that a client writes into a path is shown in logs."""
+    return _ID.fullmatch(text) is not None
 
 
 def _base62(number: int, characters: int) -> str:

@@ -67,6 +67,7 @@ def configure_logging(settings: Logged) -> None:
         )
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)  # they would be lines of another form
     for noisy in _NOISY:  # at info they say for each run what we say ourselves, or nothing
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
     structlog.configure(

@@ -41,6 +41,7 @@ def main(
     name: str = "worker",
 ) -> None:
     """Work until told to stop: SIGTERM drains, a second one or SIGQUIT ends at once. Raises SettingsError."""
+    configure_logging(settings)  # Celery has things to say before it asks for logging
     app = create_app(settings)
     arguments = ["--quiet", "worker", "--without-gossip", "--without-mingle"]
     arguments += ["--queues", ",".join(queues), "--hostname", f"{name}@%h"]

@@ -50,7 +50,12 @@ async def ingest(deps: Deps) -> None:
 
 
 async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:
-    words = {"file_id": claimed["id"], "vector_store_id": claimed["vector_store_id"], "term": claimed["term"]}
+    words = {"file_id": claimed["id"], "vector_store_id": claimed["vector_store_id"]}
+    with structlog.contextvars.bound_contextvars(**words, project_id=claimed["project_id"], term=claimed["term"]):
+        await _take_through(deps, claimed, sent)
+
+
+async def _take_through(deps: Deps, claimed: Row, sent: float) -> None:
     settled = None
     with deps.ingesting.holding(claimed["ingestion"], claimed["term"], sent) as held:
         try:
@@ -64,12 +69,12 @@ async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
     if settled is None:
-        log.info("file.passed_on", **words)
+        log.info("file.passed_on")
         return
     crossing("file.settled")
     metrics.SETTLED.labels(settled["status"], settled["reason"]).inc()
     metrics.DURATION.observe(time.monotonic() - sent)
-    log.info("file.settled", status=settled["status"], reason=settled["reason"], **words)
+    log.info("file.settled", status=settled["status"], reason=settled["reason"])
 
 
 async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
@@ -80,7 +85,7 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
         await embed(deps, claimed, held)
     except Unreadable as error:
         if error.error is not None:
-            log.warning("file.stumbled", file_id=claimed["id"], error=error.error)
+            log.warning("file.stumbled", error=error.error)
         return transitions.fail(error.code, error.message)
     except UNSTORABLE as error:
         log.error("file.unstorable", error=type(error).__name__)  # noqa: TRY400 # its text would quote the file
@@ -88,7 +93,7 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
     except PassedOn:
         raise
     except Exception:
-        log.exception("file.crashed", file_id=claimed["id"])
+        log.exception("file.crashed")
         message = f"The server had an error while reading the file. The worker's log has it under {claimed['id']}."
         return transitions.fail("server_error", message)
     return transitions.complete()

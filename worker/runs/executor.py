@@ -52,7 +52,8 @@ async def execute(run_id: str, deps: Deps) -> None:
     crossing("run.claimed")
     run = claimed.run
     of_worker.claimed(run)
-    structlog.contextvars.bind_contextvars(run_id=run["id"], thread_id=run["thread_id"], term=run["term"])
+    words = {"run_id": run["id"], "thread_id": run["thread_id"], "project_id": run["project_id"]}
+    structlog.contextvars.bind_contextvars(**words, term=run["term"])
     with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
         attempt = Attempt(deps, run, held)
         give_back = leaving or is_stale(run)
