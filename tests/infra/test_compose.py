@@ -103,7 +103,7 @@ def test_the_sandbox_meets_workers_and_nobody_else() -> None:
 
 
 def test_vectors_are_those_of_the_embedder() -> None:
-    assert of_networks("vectors") == {"api", "worker", "ingest", "embedder"}
+    assert of_networks("vectors") == {"api", "worker", "ingest", "embedder", "prometheus"}
     assert SERVICES["embedder"]["networks"] == ["vectors"]
     assert f":-{embedder.NAME}}}" in SERVICES["ingest"]["environment"]["ASSISTANTD_EMBEDDING_MODEL"]
     assert f":-{embedder.WINDOW}}}" in SERVICES["ingest"]["environment"]["ASSISTANTD_EMBEDDING_WINDOW"]

@@ -108,7 +108,7 @@ def test_the_whole_stack(state: Path) -> None:
         status = up.end(signal.SIGTERM)
     assert status == 0, "".join(up.lines)
     stopped = [line.split()[2] for line in up.lines if line.rstrip().endswith("stopping")]
-    assert stopped == ["flower", "api", "worker-1", *sandboxes(), "model", "postgres", "valkey"]
+    assert stopped == ["flower", "api", "worker-1", *sandboxes(), "model", "embedder", "postgres", "valkey"]
     assert not (data / "stack.json").exists()
 
     up = start(state, port)

@@ -95,6 +95,14 @@ capabilities: { drop: [ALL] }
 {{ include "assistantd.secret" (dict "name" "ASSISTANTD_REDIS_URL" "of" "redis" "secret" .Values.redis.existingSecret "key" .Values.redis.key) }}
 {{- end }}
 
+{{/* Where a part answers Prometheus: on a port of its own, which the network's policies leave to who monitors. */}}
+{{- define "assistantd.metrics" -}}
+- name: {{ . }}_PORT
+  value: "9540"
+- name: {{ . }}_HOST
+  value: 0.0.0.0
+{{- end }}
+
 {{/* What API, workers and readers are told. Readers are never asked for a model, and get no key to it. */}}
 {{- define "assistantd.environment" -}}
 {{- $values := .root.Values -}}
@@ -107,6 +115,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 - name: ASSISTANTD_DRAIN_TIMEOUT
   value: {{ $values.drainTimeout | quote }}
+{{ include "assistantd.metrics" "ASSISTANTD_METRICS" }}
 {{- if $values.files.url }}
 - name: ASSISTANTD_BLOB_URL
   value: {{ $values.files.url | quote }}
