@@ -7,11 +7,14 @@ from api import errors
 from api.description import Application
 from api.middleware import RequestContext
 from api.routes import (
+    admin_keys,
     assistants,
     files,
     health,
     models,
+    projects,
     runs,
+    service_accounts,
     threads,
     uploads,
     v1_files,
@@ -51,6 +54,9 @@ def create_app(settings: Settings) -> Application:
         (vector_stores.router, "Vector stores"),
         (vector_store_files.router, "Vector stores"),
         (models.router, "Models"),
+        (projects.router, "Administration"),
+        (service_accounts.router, "Administration"),
+        (admin_keys.router, "Administration"),
     ):
         app.include_router(router, prefix="/v1", tags=[tag])
     return app

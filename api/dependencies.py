@@ -41,14 +41,14 @@ def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_DIALEC
             )
 
 
-async def _caller(
+def _caller(
     request: Request,
-    services: TheServices,
     dialect: Annotated[Dialect, Depends(_dialect)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Caller:
-    """`JsonRoute` has looked the key up already; a second look could wait for a connection that this request holds."""
-    project_id = getattr(request.state, "project_id", None) or await services.keys.project_of(authorization)
+    """`JsonRoute` has looked the key up already: the header stands here for our OpenAPI."""
+    del authorization
+    project_id = request.state.project_id
     named = {name: value for name, value in request.path_params.items() if ids.is_id(value)}
     structlog.contextvars.bind_contextvars(project_id=project_id, **named)  # for logs, until the request's end
     return Caller(project_id, dialect)
@@ -66,6 +66,9 @@ FileId = Annotated[str, Path(), begins_with("file")]
 UploadId = Annotated[str, Path(), begins_with("upload")]
 VectorStoreId = Annotated[str, Path(), begins_with("vs")]
 FileBatchId = Annotated[str, Path(), begins_with("vsfb")]
+ProjectId = Annotated[str, Path(), begins_with("proj")]
+AccountId = Annotated[str, Path(), begins_with("svc_acct")]
+KeyId = Annotated[str, Path(), begins_with("key")]
 
 
 def _page(
@@ -78,6 +81,14 @@ def _page(
 
 
 ThePage = Annotated[Page, Depends(_page)]
+
+
+def _page_of_organization(limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = 20, after: str | None = None) -> Page:
+    return Page(limit, "asc", after)
+
+
+ThePageOfOrganization = Annotated[Page, Depends(_page_of_organization)]
+"""What the administration lists is few, and grows at its end."""
 
 
 def _contents(

@@ -44,7 +44,7 @@ FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")  # of its answers with
 
 SAID = {
     STATUS[InvalidRequest]: "Something is wrong with the request; the message says what.",
-    UNAUTHORIZED: "There is no such key.",
+    UNAUTHORIZED: "There is no such key, or it does not open this.",
     STATUS[NotFound]: "There is no such object.",
     STATUS[TooLarge]: "The body is too large.",
     NO_SUCH_RANGE: "The file has none of these bytes.",

@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 from api import filters
 from api.errors import STATUS
 from api.idempotency import HEADER, once
+from api.scopes import scope_of
 from shared.errors import InvalidRequest, NotFound
+from shared.projects.keys import Known
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -46,20 +48,20 @@ class JsonRoute(PlainRoute):
         }
         filtered = filters.apply_to(self.dependant)
         kind = self._kind()
+        scope = scope_of(self.path_format, self.methods or ())
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
-            keys = request.app.state.services.keys
-            project_id = await keys.project_of(request.headers.get("authorization"))
+            key = await request.app.state.services.keys.open(request.headers.get("authorization"), scope)
             _refuse_unknown(request, queries, filtered=filtered)
             if kind is not None:
                 _refuse_other_kinds(request, kind)
             request = _Request(request.scope, request.receive)
             if kind is None and request.method == "POST":
                 await _refuse_any(request)
-            request.state.project_id = project_id
+            request.state.project_id = key.project_id
             if request.method == "POST" and HEADER in request.headers:
-                return await once(request, project_id, handle)
+                return await once(request, _keeper(key), handle)
             return await handle(request)
 
         return handle_json
@@ -84,6 +86,15 @@ class V1Route(JsonRoute):
             return await handle(request)
 
         return handle_v1
+
+
+def _keeper(key: Known) -> str:
+    """Whose answers are kept under an Idempotency-Key. Those of the administration show secrets, which nothing keeps.
+    Raises InvalidRequest.
+    """
+    if key.project_id is None:
+        raise InvalidRequest("The administration takes no Idempotency-Key.", param="Idempotency-Key")
+    return key.project_id
 
 
 def _refuse_unknown(request: Request, queries: set[str], *, filtered: bool) -> None:

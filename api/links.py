@@ -8,6 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from api.errors import OK
+from shared.wire.shapes.administration import (
+    AccountObject,
+    AdminKeyObject,
+    MadeAccountObject,
+    MadeAdminKeyObject,
+    MadeKeyObject,
+    ProjectKeyObject,
+    ProjectObject,
+)
 from shared.wire.shapes.assistants import AssistantFileObject, AssistantObject
 from shared.wire.shapes.files import FileObject, ModelObject, UploadObject, UploadPartObject
 from shared.wire.shapes.lists import ListObject
@@ -33,6 +42,13 @@ NAMED: dict[Any, dict[str, str]] = {
     VectorStoreObject: {"vector_store_id": "id"},
     VectorStoreFileObject: {"vector_store_id": "vector_store_id", "file_id": "id"},
     FileBatchObject: {"vector_store_id": "vector_store_id", "batch_id": "id"},
+    ProjectObject: {"project_id": "id"},
+    AccountObject: {"project_id": "$request.path.project_id", "service_account_id": "id"},
+    MadeAccountObject: {"project_id": "$request.path.project_id", "service_account_id": "id"},
+    MadeKeyObject: {"project_id": "$request.path.project_id", "api_key_id": "id"},
+    ProjectKeyObject: {"project_id": "$request.path.project_id", "api_key_id": "id"},
+    AdminKeyObject: {"key_id": "id"},
+    MadeAdminKeyObject: {"key_id": "id"},
 }
 """Fields that say where an object is, under the names that paths have for them; or expressions of OpenAPI's."""
 

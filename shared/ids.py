@@ -18,7 +18,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 Kind = Literal[
-    "asst", "thread", "msg", "run", "step", "call", "file", "upload", "part", "vs", "vsfb", "vsf", "proj", "key", "req"
+    "asst",
+    "thread",
+    "msg",
+    "run",
+    "step",
+    "call",
+    "file",
+    "upload",
+    "part",
+    "vs",
+    "vsfb",
+    "vsf",
+    "proj",
+    "svc_acct",
+    "key",
+    "req",
 ]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)

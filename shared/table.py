@@ -1,6 +1,7 @@
 """The plain statements that every noun needs: get, insert, modify, delete, one page.
 
-A row is found by its keys, and every caller names `project_id` among them. Table and column names come from our code
+A row is found by its keys, and every caller names `project_id` among them, but for the organization's own: projects and
+admin keys. Table and column names come from our code
 alone, values are always parameters.
 """
 
@@ -27,6 +28,10 @@ KINDS: dict[str, Kind] = {
     "files": "file",
     "vector_stores": "vs",
     "vector_store_files": "file",
+    "projects": "proj",
+    "service_accounts": "svc_acct",
+    "api_keys": "key",
+    "admin_keys": "key",
 }
 """By which prefix the ids of a listed table are known."""
 
@@ -186,7 +191,8 @@ def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...])
 
 
 def _where(keys: tuple[str, ...]) -> str:
-    return " AND ".join(f"{key} = :{key}" for key in keys)
+    """The tables of the organization itself are listed whole, by no keys."""
+    return " AND ".join(f"{key} = :{key}" for key in keys) or "true"
 
 
 def _equal(table: Table, keys: Keys) -> list[Any]:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -111,10 +111,15 @@ class System:
         """Start a worker process."""
         return self.spawn("worker", "--name", f"worker-{len(self.processes)}", **settings)
 
-    async def key(self, project: str) -> str:
+    async def key(self, project: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None) -> str:
         """A new key to the project of that name."""
         async with Database(self.database_url, pool_size=2) as database:
-            return await keys.create(database, project)
+            return await keys.create(database, project, scopes=scopes, expires_in=expires_in)
+
+    async def admin_key(self, scopes: Sequence[str] | None = None) -> str:
+        """A new key to the administration."""
+        async with Database(self.database_url, pool_size=2) as database:
+            return (await keys.create_admin(database, "tests", scopes)).value
 
     def stop(self) -> None:
         """Stop whatever still runs."""

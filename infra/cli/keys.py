@@ -1,69 +1,95 @@
-"""`assistantd keys …`: API keys of projects. The table keeps hashes only; a key is shown once, when it is made."""
+"""`assistantd keys …`: keys to projects and to their administration. The tables keep hashes only; a key is shown once,
+when it is made.
+"""
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
-import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cli.database import with_database
 from infra.cli.options import DataDir
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from shared.database import Database
 
-T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("create")
 def create(
-    project: Annotated[str, typer.Option(help="The project that the key opens; made if there is none of that name.")],
+    project: Annotated[
+        str | None, typer.Option(help="The project that the key opens; made if there is none of that name.")
+    ] = None,
+    *,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="A key to /v1/organization instead, and to nothing else.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="What to know it by.")] = "Secret Key",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="Limits the key, as often as need be: api.threads.read, api.files.write …"),
+    ] = None,
+    expires_in_days: Annotated[float | None, typer.Option(help="After which it opens nothing.", min=0.001)] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key. It is the last line of the output, and can't be shown again."""
+    if (project is None) != admin:
+        raise typer.BadParameter("give either --project or --admin")
     from shared.projects import keys
+    from shared.projects.scopes import OF_ADMINS, OF_PROJECTS
 
-    print(_with_database(data_dir, lambda db: keys.create(db, project)))
+    expires_in = None if expires_in_days is None else timedelta(days=expires_in_days)
+
+    async def made(db: "Database") -> str:
+        keys.check_scopes(scope or [], OF_ADMINS if project is None else OF_PROJECTS)
+        if project is None:
+            return (await keys.create_admin(db, name, scope, expires_in)).value
+        return await keys.create(db, project, name, scope, expires_in)
+
+    print(with_database(data_dir, made))
 
 
 @app.command("list")
 def list_all(data_dir: DataDir = None) -> None:
-    """Show every key's id, project, hint, age and whether it is revoked."""
+    """Show every key's id, project, name, hint, age, last use and state."""
     from shared.projects import keys
 
-    for row in _with_database(data_dir, keys.list_all):
-        state = "active" if row["revoked_at"] is None else f"revoked {row['revoked_at']:%Y-%m-%d %H:%M}"
-        print(f"{row['id']}  {row['project']}  {row['hint']}  created {row['created_at']:%Y-%m-%d %H:%M}  {state}")
+    for row in with_database(data_dir, keys.list_all):
+        used = "never used" if row["last_used_at"] is None else f"used {_minute(row['last_used_at'])}"
+        limited = [] if row["scopes"] is None else [" ".join(row["scopes"]) or "opens nothing"]
+        facts = [
+            row["id"],
+            row["project"] or "(administration)",
+            row["name"],
+            row["hint"],
+            f"created {_minute(row['created_at'])}",
+            used,
+            _state(row["revoked_at"], row["expires_at"]),
+            *limited,
+        ]
+        print("  ".join(facts))
 
 
 @app.command("revoke")
 def revoke(key_id: str, data_dir: DataDir = None) -> None:
-    """Close a key for good."""
+    """Close a key for good, whichever kind it is."""
     from shared.projects import keys
 
-    if not _with_database(data_dir, lambda db: keys.revoke(db, key_id)):
+    if not with_database(data_dir, lambda db: keys.revoke(db, key_id)):
         print(f"there is no open key {key_id}", file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _with_database(data_dir: DataDir, work: "Callable[[Database], Awaitable[T]]") -> T:
-    """Do something with the configured or the running stack's database."""
-    from sqlalchemy.exc import DBAPIError
+def _state(revoked_at: "datetime | None", expires_at: "datetime | None") -> str:
+    if revoked_at is not None:
+        return f"revoked {_minute(revoked_at)}"
+    return "active" if expires_at is None else f"until {_minute(expires_at)}"
 
-    from infra.stack.configuration import settings_for
-    from shared.database import Database
 
-    url = settings_for(data_dir, without_redis=True).database_url
-
-    async def run() -> T:
-        async with Database(url, pool_size=2) as db:
-            return await work(db)
-
-    try:
-        return asyncio.run(run())
-    except DBAPIError as error:
-        print(f"the database refused or does not answer (is it migrated?): {error.orig}", file=sys.stderr)
-        raise typer.Exit(1) from None
+def _minute(instant: "datetime") -> str:
+    return f"{instant:%Y-%m-%d %H:%M}"

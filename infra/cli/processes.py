@@ -177,7 +177,8 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
 
     async def key() -> str:
         async with Database(url, pool_size=1) as db:
-            if known and await keys.recognise(db, keys.digest(known)) is not None:
+            former = await keys.recognise(db, keys.digest(known)) if known else None
+            if former is not None and not former.archived:
                 return known
             return await keys.create(db, project)
 

@@ -1,64 +1,184 @@
-"""API keys: made, listed, revoked, recognised.
+"""Keys: made, listed, revoked, recognised.
 
-A key is 32 random bytes, so a plain SHA-256 of it is as good as any slow hash (there is nothing to guess) and costs a
-microsecond a request. The key is shown once; the table keeps its hash and a hint by which its owner knows it again.
+A key is 32 random bytes, so a plain SHA-256 of it is as good as a hash that is slow on purpose: those make guessing
+dear, and there is nothing to guess in 256 bits. It costs a microsecond a request, where argon2id would cost 50 ms and
+64 MB, and needs no secret of the server's, as an HMAC would, that every process must have and that nobody may lose.
+A key is shown once; the tables keep its hash and a hint by which its owner knows it again.
 """
 
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import text
-
-from shared import ids
-from shared.database import Database, Row
+from shared import ids, table
+from shared.database import Database, Executor, Row, to_json
+from shared.errors import InvalidRequest, NotFound, found
+from shared.projects import commands as projects
+from shared.projects import statements
+from shared.projects.rows import AdminKey, ApiKey
+from shared.projects.scopes import OF_ADMINS, OF_PROJECTS, opened
 from shared.settings import KEY_PREFIX
+from shared.table import Listing, Only, Page
 
-# The name decides: the second key of a name belongs to the same project, also when two are made at once.
-_CREATE = text("""
-WITH made AS (INSERT INTO projects (id, name) VALUES (:new_id, :project) ON CONFLICT (name) DO NOTHING RETURNING id),
-  project AS (SELECT id FROM made UNION ALL SELECT id FROM projects WHERE name = :project)
-INSERT INTO api_keys (id, project_id, hash, hint) SELECT :key_id, project.id, :hash, :hint FROM project LIMIT 1
-RETURNING id""")
+ADMIN_PREFIX = f"{KEY_PREFIX}admin-"
+UNNAMED = "Secret Key"
+NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a statement a minute for a key in use
 
-_LIST = text("""
-SELECT api_keys.id, projects.name AS project, hint, api_keys.created_at, revoked_at
-FROM api_keys JOIN projects ON projects.id = project_id ORDER BY api_keys.created_at, api_keys.id""")
-
-_REVOKE = text("UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id")
-
-_RECOGNISE = text("SELECT project_id FROM api_keys WHERE hash = :hash AND revoked_at IS NULL")
+_VALID = Only("revoked_at IS NULL", {})
 
 
-async def create(db: Database, project: str) -> str:
-    """Make a key to the project of that name, and the project if there is none yet. The key is returned only here."""
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
+class Made(NamedTuple):
+    """A new key: its row, and what it opens things with, which is nowhere else."""
+
+    row: Row
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that opens something: a project, or without one the administration."""
+
+    id: str
+    project_id: str | None
+    scopes: frozenset[str]
+    archived: bool
+    expires_in_s: float | None
+
+
+async def create(
+    db: Database,
+    project: str,
+    name: str = UNNAMED,
+    scopes: Sequence[str] | None = None,
+    expires_in: timedelta | None = None,
+) -> str:
+    """Make a key to the project of that name, and the project if there is none yet; a service account of the key's name
+    owns it. The key is returned only here.
+    """
+    value = _new_value(KEY_PREFIX)
     params = {
+        **_facts(value, name, scopes, expires_in),
         "new_id": ids.new("proj"),
         "project": project,
-        "key_id": ids.new("key"),
-        "hash": digest(key),
-        "hint": redact(key),
+        "account_id": ids.new("svc_acct"),
     }
-    while await db.one(_CREATE, params) is None:
+    while await db.one(statements.CREATE_KEY_BY_NAME, params) is None:
         pass  # somebody else made the project between the two looks of the statement; now it can be seen
-    return key
+    return value
+
+
+async def add(
+    db: Executor,
+    project_id: str,
+    account_id: str,
+    name: str = UNNAMED,
+    scopes: Sequence[str] | None = None,
+    expires_in: timedelta | None = None,
+) -> Made:
+    """Make a key for a service account. Raises NotFound, or InvalidRequest if the project is archived."""
+    value = _new_value(KEY_PREFIX)
+    params = {**_facts(value, name, scopes, expires_in), "project_id": project_id, "account_id": account_id}
+    row = await db.one(statements.CREATE_KEY, params)
+    if row is None:
+        await projects.require_active(db, project_id)
+        raise NotFound("service account", account_id)
+    return Made(row, value)
+
+
+async def create_account(db: Executor, project_id: str, name: str) -> tuple[Row, Made]:
+    """Make a service account and a key that opens all of its project. Raises NotFound, or InvalidRequest if the project
+    is archived.
+    """
+    value = _new_value(KEY_PREFIX)
+    account = {"account_id": ids.new("svc_acct"), "project_id": project_id, "account_name": name}
+    row = await db.one(statements.CREATE_ACCOUNT_WITH_KEY, {**_facts(value, UNNAMED, None, None), **account})
+    if row is None:
+        await projects.require_active(db, project_id)
+        raise NotFound("project", project_id)
+    return {"id": account["account_id"], "name": name, "created_at": row["created_at"]}, Made(row, value)
+
+
+async def create_admin(
+    db: Executor, name: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None
+) -> Made:
+    """Make a key to the administration."""
+    value = _new_value(ADMIN_PREFIX)
+    row = await db.one(statements.CREATE_ADMIN_KEY, _facts(value, name, scopes, expires_in))
+    if row is None:
+        raise LookupError("INSERT INTO admin_keys returned no row")
+    return Made(row, value)
+
+
+async def get(db: Executor, project_id: str, key_id: str) -> Row:
+    """A project's key, with its `owner`. Raises NotFound, for a revoked one too."""
+    row = await table.get(db, ApiKey, {"id": key_id, "project_id": project_id})
+    return (await _owned(db, [_not_revoked(row, key_id)]))[0]
+
+
+async def page(db: Executor, project_id: str, page: Page) -> Listing:
+    """A page of the project's keys that were not revoked, each with its `owner`. Raises NotFound, InvalidRequest."""
+    await projects.get(db, project_id)
+    listing = await table.page(db, ApiKey, {"project_id": project_id}, page, _VALID)
+    return Listing(await _owned(db, listing.rows), listing.has_more)
+
+
+async def get_admin(db: Executor, key_id: str) -> Row:
+    """A key to the administration. Raises NotFound, for a revoked one too."""
+    return _not_revoked(await table.get(db, AdminKey, {"id": key_id}), key_id)
+
+
+async def page_of_admins(db: Executor, page: Page) -> Listing:
+    """A page of the administration's keys that were not revoked. Raises InvalidRequest."""
+    return await table.page(db, AdminKey, {}, page, _VALID)
 
 
 async def list_all(db: Database) -> Sequence[Row]:
-    """Every key, oldest first: id, project (its name), hint, created_at, revoked_at."""
-    return await db.all(_LIST)
+    """Every key, oldest first, revoked ones too; `project` is the name of its project, or empty for an admin key."""
+    return await db.all(statements.LIST_KEYS)
+
+
+async def remove(db: Executor, project_id: str, key_id: str) -> None:
+    """Close a project's key for good. Raises NotFound."""
+    if await db.one(statements.REVOKE, {"id": key_id, "project_id": project_id}) is None:
+        raise NotFound("API key", key_id)
+
+
+async def remove_admin(db: Executor, key_id: str) -> None:
+    """Close a key to the administration for good. Raises NotFound."""
+    if await db.one(statements.REVOKE_ADMIN, {"id": key_id}) is None:
+        raise NotFound("API key", key_id)
 
 
 async def revoke(db: Database, key_id: str) -> bool:
-    """Close a key for good; False if there is no such key or it was closed already."""
-    return await db.one(_REVOKE, {"id": key_id}) is not None
+    """Close a key of either kind for good; False if there is no such key or it was closed already."""
+    return await db.one(statements.REVOKE_ANY, {"id": key_id}) is not None
 
 
-async def recognise(db: Database, key_digest: str) -> str | None:
-    """The id of the project that the key with this digest opens, or None."""
-    row = await db.one(_RECOGNISE, {"hash": key_digest})
-    return None if row is None else row["project_id"]
+async def recognise(db: Database, key_digest: str) -> Known | None:
+    """What the key with this digest opens, if it opens anything; notes that it is used."""
+    row = await db.one(statements.RECOGNISE, {"hash": key_digest, "noted_every": NOTED_EVERY})
+    if row is None:
+        return None
+    of_admin = row["project_id"] is None
+    if row["to_note"]:
+        used = statements.NOTE_USE_BY_ADMIN if of_admin else statements.NOTE_USE
+        await db.all(used, {"id": row["id"], "noted_every": NOTED_EVERY})
+    scopes = opened(row["scopes"], OF_ADMINS if of_admin else OF_PROJECTS)
+    return Known(row["id"], row["project_id"], scopes, row["archived"], row["expires_in_s"])
+
+
+def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:
+    """Raises InvalidRequest for a scope that there isn't: a key with a misspelt one would open less than was meant."""
+    for number, scope in enumerate(scopes):
+        if scope not in every:
+            raise InvalidRequest(
+                f"Invalid value: '{scope}'. Supported values are: {', '.join(sorted(every))}.",
+                param=f"scopes[{number}]",
+                code="invalid_value",
+            )
 
 
 def digest(key: str) -> str:
@@ -69,3 +189,30 @@ def digest(key: str) -> str:
 def redact(key: str) -> str:
     """A key that may be shown: its first and last characters."""
     return f"{key[:6]}…{key[-4:]}" if len(key) > 12 else "…"  # noqa: PLR2004 # shorter ones would be shown whole
+
+
+def _new_value(prefix: str) -> str:
+    return prefix + secrets.token_urlsafe(32)
+
+
+def _facts(value: str, name: str, scopes: Sequence[str] | None, expires_in: timedelta | None) -> dict[str, Any]:
+    return {
+        "key_id": ids.new("key"),
+        "name": name,
+        "hash": digest(value),
+        "hint": redact(value),
+        "scopes": None if scopes is None else to_json(list(scopes)),
+        "expires_in": expires_in,
+    }
+
+
+def _not_revoked(row: Row | None, key_id: str) -> Row:
+    return found(None if row is not None and row["revoked_at"] else row, "API key", key_id)
+
+
+async def _owned(db: Executor, rows: Sequence[Row]) -> list[Row]:
+    """The keys with the service accounts that own them. One that was deleted in between took its keys with it."""
+    wanted = {"ids": [row["service_account_id"] for row in rows]}
+    owners = {row["id"]: row for row in await db.all(statements.OWNERS, wanted)} if rows else {}
+    owned = [{**row, "owner": owners.get(row["service_account_id"])} for row in rows]
+    return [row for row in owned if row["owner"] is not None]

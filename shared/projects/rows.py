@@ -1,6 +1,8 @@
-"""Projects and the keys that open them."""
+"""Projects, the service accounts in them, and the keys that open them."""
 
-from sqlalchemy import Column, Index, Text
+from typing import Any
+
+from sqlalchemy import Column, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -8,23 +10,69 @@ from shared.columns import Instant
 
 
 class Project(SQLModel, table=True):
-    """The owner of everything else: one tenant."""
+    """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name."""
 
     __tablename__ = "projects"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
     id: str = columns.primary_key()
     created_at: Instant = columns.created_at()
-    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    archived_at: Instant | None = columns.instant()
+    name: str = columns.required_text()
+
+    __table_args__ = (
+        Index("projects_named", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
+        Index("projects_listed", "created_at", "id"),
+    )
+
+
+class ServiceAccount(SQLModel, table=True):
+    """A program that works in a project. Its keys go with it."""
+
+    __tablename__ = "service_accounts"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    created_at: Instant = columns.created_at()
+    project_id: str = columns.reference("projects.id")
+    name: str = columns.required_text()
+
+    __table_args__ = (Index("service_accounts_listed", "project_id", "created_at", "id"),)
 
 
 class ApiKey(SQLModel, table=True):
-    """A key to a project. The key itself is nowhere: only its hash, and a hint by which its owner knows it again."""
+    """A key to a project. The key itself is nowhere: only its hash, and a hint by which its owner knows it again.
+
+    One without scopes opens all of its project.
+    """
 
     __tablename__ = "api_keys"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
     id: str = columns.primary_key()
     created_at: Instant = columns.created_at()
     project_id: str = columns.reference("projects.id")
+    service_account_id: str = columns.reference("service_accounts.id")
+    name: str = columns.required_text()
     hash: str = Field(sa_column=Column(Text, nullable=False, unique=True))
     hint: str = columns.required_text()
+    scopes: Any = columns.optional_json()
+    last_used_at: Instant | None = columns.instant()
+    expires_at: Instant | None = columns.instant()
     revoked_at: Instant | None = columns.instant()
 
-    __table_args__ = (Index("api_keys_of_project", "project_id"),)
+    __table_args__ = (
+        Index("api_keys_listed", "project_id", "created_at", "id"),
+        Index("api_keys_of_account", "service_account_id"),
+    )
+
+
+class AdminKey(SQLModel, table=True):
+    """A key to the administration of all projects, and to nothing within them."""
+
+    __tablename__ = "admin_keys"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    id: str = columns.primary_key()
+    created_at: Instant = columns.created_at()
+    name: str = columns.required_text()
+    hash: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    hint: str = columns.required_text()
+    scopes: Any = columns.optional_json()
+    last_used_at: Instant | None = columns.instant()
+    expires_at: Instant | None = columns.instant()
+    revoked_at: Instant | None = columns.instant()
+
+    __table_args__ = (Index("admin_keys_listed", "created_at", "id"),)

@@ -51,6 +51,10 @@ UPLOAD_PARTS = 10_000
 UPLOAD_PARTS_BYTES = 2 * FILE_BYTES  # of all parts of an upload: each may have been sent again
 FILE_EXPIRY_SECONDS = (3600, 2_592_000)
 
+ORGANIZATION_NAME = 256  # of a project, a service account, a key
+KEY_SCOPES = 32
+KEY_EXPIRY_SECONDS = 31_536_000
+
 ATTEMPTS = 10
 RETRY_PAUSE_SECONDS = 60
 RUN_EXPIRY_SECONDS = 86_400

@@ -30,9 +30,10 @@ ROW = re.compile(r"\| `(\w+) (\S+)` \| (v\d) \| (.+) \|")
 HEAD = """\
 # Every operation of the Assistants API, and what becomes of it here
 
-Those that OpenAI described, in v2 (2026-08-21) and in v1 (2024-03-28), and our own. Behind each that is served stands
-a file of tests that calls it, each answer held against OpenAI's schema and the official client's types; the whole list
-of files is printed by `uv run poe coverage-api`. Written by `uv run poe coverage-api --write`.
+Those that OpenAI described, in v2 (2026-08-21, and the administration of projects) and in v1 (2024-03-28), and our own.
+Behind each that is served stands a file of tests that calls it, each answer held against OpenAI's schema and the
+official client's types; the whole list of files is printed by `uv run poe coverage-api`. Written by
+`uv run poe coverage-api --write`.
 
 | operation | in | |
 |---|---|---|

@@ -63,14 +63,16 @@ CHECKS = [
 
 
 def finite_openapi() -> dict[str, Any]:
-    """Our description with filters of searches down to the second level: no endless one can be made up."""
+    """Our description, as far as a project's key opens it, with filters of searches down to the second level: no
+    endless one can be made up.
+    """
     made = copy.deepcopy(our_openapi())
     schemas = made["components"]["schemas"]
     inner = copy.deepcopy(schemas["Compound"])
     inner["properties"]["filters"]["items"] = {"$ref": "#/components/schemas/Comparison"}
     items = schemas["Compound"]["properties"]["filters"]["items"]
     items["oneOf"] = [{"$ref": "#/components/schemas/Comparison"}, inner]
-    for path in [path for path in made["paths"] if not path.startswith("/v1/")]:
+    for path in [path for path in made["paths"] if not path.startswith("/v1/") or path.startswith(ADMINISTRATION)]:
         del made["paths"][path]
     return made
 
@@ -82,6 +84,7 @@ def our_machine() -> type[RecordingStateMachine]:
     return cast("type[RecordingStateMachine]", schema.as_state_machine())
 
 
+ADMINISTRATION = "/v1/organization/"  # which a project's key doesn't open
 UPLOADED = "/v1/files/{file_id}/content"  # follows no schema of ours
 
 
@@ -196,5 +199,6 @@ async def test_no_story_is_too_much(server: Server) -> None:
     assert server.failures == []
     assert server.asked.total() >= AT_LEAST
     assert server.served.total() > AT_LEAST / 3
-    left_out = {f"{method} /v1{path}" for method, path in our_operations()} - server.asked.keys()
+    ours = {f"{method} /v1{path}" for method, path in our_operations()}
+    left_out = {one for one in ours if ADMINISTRATION not in one} - server.asked.keys()
     assert len(left_out) <= LEFT_OUT, left_out

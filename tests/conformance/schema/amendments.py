@@ -40,7 +40,17 @@ KINDS: dict[str, Kind] = {
     "VectorStoreFileObject": "file",
     "VectorStoreFileBatchObject": "vsfb",
 }
+KINDS_OF_ORGANIZATION: dict[str, Kind] = {
+    "Project": "proj",
+    "ProjectServiceAccount": "svc_acct",
+    "ProjectServiceAccountCreateResponse": "svc_acct",
+    "ProjectApiKey": "key",
+    "ProjectServiceAccountApiKey": "key",
+    "ServiceAccountApiKeyBody": "key",
+    "AdminApiKey": "key",
+}
 V1_KINDS: dict[str, Kind] = {"AssistantFileObject": "file", "MessageFileObject": "file"}
+WITH_KEYS = ("ProjectApiKey", "ProjectServiceAccountApiKey", "ServiceAccountApiKeyBody")
 
 
 def ref(name: str) -> Schema:
@@ -107,6 +117,12 @@ FACTS_OF_A_FILE: Schema = {
     "required": ["stage", "format", "pages", "pages_read", "pages_unread", "chunks", "chunks_embedded"],
 }
 
+FACTS_OF_A_KEY: Schema = {
+    "type": "object",
+    "properties": {"scopes": or_null({"type": "array", "items": STRING})},
+    "required": ["scopes"],
+}
+
 # Schema, key in its properties, and what it is to be there.
 V2: list[tuple[str, str, Schema]] = [  # in v1 the quote has its own place, and there is none for the rest
     ("MessageContentTextAnnotationsFileCitationObject", "assistantd", CITED),
@@ -132,6 +148,12 @@ BOTH: list[tuple[str, str, Schema]] = [
     ("OpenAIFile", "purpose", {"enum": PURPOSES}),
     # the description says `string`; the documentation, and every SDK's user, knows the prefixes
     *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
+    *((name, "id", identifier(kind)) for name, kind in KINDS_OF_ORGANIZATION.items()),
+    # additions of ours
+    ("ProjectApiKey", "assistantd", FACTS_OF_A_KEY),
+    ("AdminApiKey", "assistantd", FACTS_OF_A_KEY),
+    # corrections: keys of projects expire too, as the newest client's types know, and this description doesn't
+    *((name, "expires_at", or_null(INTEGER)) for name in WITH_KEYS),
 ]
 
 V1: list[tuple[str, str, Schema]] = [
@@ -180,12 +202,25 @@ def apply(document: Schema, dialect: Dialect) -> None:
         schemas[name]["properties"][key] = schema
     # a run that names no tools has those of its assistant, of which there may be more than a run itself may name
     schemas["RunObject"]["properties"]["tools"]["maxItems"] = limits.ASSISTANT_TOOLS
+    _name_what_has_no_name(document)
     schemas["ListThreadsResponse"] = _page_of_threads(schemas)
     answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
     document["paths"]["/threads"]["get"] = {"responses": answer}
     if dialect == "v1":
         for name in V1_LISTS:
             schemas[name]["required"].remove("items")  # no such key is described: `data` is meant, and stands there too
+
+
+def _name_what_has_no_name(document: Schema) -> None:
+    """Two answers of the administration: one is described in its place, the other as a sum, which can't be sealed."""
+    schemas = document["components"]["schemas"]
+    deletion = document["paths"]["/organization/admin_api_keys/{key_id}"]["delete"]["responses"]["200"]
+    content = deletion["content"]["application/json"]
+    schemas["DeleteAdminApiKeyResponse"], content["schema"] = content["schema"], ref("DeleteAdminApiKeyResponse")
+    made, (_, more) = copy.deepcopy(schemas["AdminApiKey"]), schemas["AdminApiKeyCreateResponse"]["allOf"]
+    made["properties"] |= more["properties"]
+    made["required"] = [*made["required"], *more["required"]]
+    schemas["AdminApiKeyCreateResponse"] = made
 
 
 def _page_of_threads(schemas: Schema) -> Schema:

@@ -4,6 +4,8 @@
 `assistants-v1.json` that of 2024-03-28 (5717410). An answer in v1 has to be what v1's clients know, and may carry what
 v2 has beyond that: v1's required keys, enums and types are held, and of the keys that v1 doesn't know, v2's are.
 
+`administration.json` is the part of the newest about the organization, which has no dialects: it is counted to v2.
+
 Where the live API differed from these, or we add to it on purpose, amendments.py says so and why.
 """
 
@@ -77,7 +79,12 @@ class Contract:
 @functools.cache
 def described(dialect: Dialect) -> Schema:
     """OpenAI's own description of that dialect, untouched; not to be changed by its readers."""
-    return json.loads((HERE / f"assistants-{dialect}.json").read_bytes())
+    document: Schema = json.loads((HERE / f"assistants-{dialect}.json").read_bytes())
+    if dialect == "v2":
+        administration: Schema = json.loads((HERE / "administration.json").read_bytes())
+        document["paths"] |= administration["paths"]
+        document["components"]["schemas"] |= administration["components"]["schemas"]
+    return document
 
 
 @functools.cache

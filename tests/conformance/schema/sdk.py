@@ -7,7 +7,7 @@ what the types say, numbers of the right kind included. By the name that OpenAI'
 import functools
 from typing import Any, cast, get_args
 
-from openai.pagination import SyncCursorPage, SyncPage
+from openai.pagination import SyncConversationCursorPage, SyncCursorPage, SyncPage
 from openai.types import (
     FileDeleted,
     FileObject,
@@ -18,6 +18,23 @@ from openai.types import (
     VectorStoreDeleted,
     VectorStoreSearchResponse,
 )
+from openai.types.admin.organization import (
+    AdminAPIKey,
+    AdminAPIKeyCreateResponse,
+    AdminAPIKeyDeleteResponse,
+    AuditLogListResponse,
+    UsageCompletionsResponse,
+)
+from openai.types.admin.organization import Project as OrganizationProject
+from openai.types.admin.organization.projects import (
+    APIKeyDeleteResponse,
+    ProjectAPIKey,
+    ProjectRateLimit,
+    ProjectServiceAccount,
+    ServiceAccountCreateResponse,
+    ServiceAccountDeleteResponse,
+)
+from openai.types.admin.organization.projects.service_accounts import APIKeyCreateResponse
 from openai.types.beta import Assistant, AssistantDeleted, AssistantStreamEvent, Thread, ThreadDeleted
 from openai.types.beta.threads import Message, MessageDeleted, Run
 from openai.types.beta.threads.runs import RunStep
@@ -32,7 +49,11 @@ from openai.types.vector_stores import (
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 TYPES: dict[str, Any] = {
+    "AdminApiKey": AdminAPIKey,
+    "AdminApiKeyCreateResponse": AdminAPIKeyCreateResponse,
+    "ApiKeyList": SyncCursorPage[AdminAPIKey],
     "AssistantObject": Assistant,
+    "DeleteAdminApiKeyResponse": AdminAPIKeyDeleteResponse,
     "DeleteAssistantResponse": AssistantDeleted,
     "DeleteFileResponse": FileDeleted,
     "DeleteMessageResponse": MessageDeleted,
@@ -42,6 +63,7 @@ TYPES: dict[str, Any] = {
     "DeleteVectorStoreResponse": VectorStoreDeleted,
     "ErrorResponse": dict[str, ErrorObject],
     "ListAssistantsResponse": SyncCursorPage[Assistant],
+    "ListAuditLogsResponse": SyncConversationCursorPage[AuditLogListResponse],
     "ListFilesResponse": SyncCursorPage[FileObject],
     "ListMessagesResponse": SyncCursorPage[Message],
     "ListModelsResponse": SyncPage[Model],
@@ -53,11 +75,24 @@ TYPES: dict[str, Any] = {
     "MessageObject": Message,
     "Model": Model,
     "OpenAIFile": FileObject,
+    "Project": OrganizationProject,
+    "ProjectApiKey": ProjectAPIKey,
+    "ProjectApiKeyDeleteResponse": APIKeyDeleteResponse,
+    "ProjectApiKeyListResponse": SyncConversationCursorPage[ProjectAPIKey],
+    "ProjectListResponse": SyncConversationCursorPage[OrganizationProject],
+    "ProjectRateLimit": ProjectRateLimit,
+    "ProjectRateLimitListResponse": SyncConversationCursorPage[ProjectRateLimit],
+    "ProjectServiceAccount": ProjectServiceAccount,
+    "ProjectServiceAccountCreateResponse": ServiceAccountCreateResponse,
+    "ProjectServiceAccountDeleteResponse": ServiceAccountDeleteResponse,
+    "ProjectServiceAccountListResponse": SyncConversationCursorPage[ProjectServiceAccount],
     "RunObject": Run,
     "RunStepObject": RunStep,
+    "ServiceAccountApiKeyBody": APIKeyCreateResponse,
     "ThreadObject": Thread,
     "Upload": Upload,
     "UploadPart": UploadPart,
+    "UsageResponse": UsageCompletionsResponse,  # the types of all kinds of usage, and of costs, are the same
     "VectorStoreFileBatchObject": VectorStoreFileBatch,
     "VectorStoreFileContentResponse": SyncPage[FileContentResponse],
     "VectorStoreFileObject": VectorStoreFile,

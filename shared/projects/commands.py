@@ -1,0 +1,102 @@
+"""What can be done to projects and to the service accounts in them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.exc import IntegrityError
+
+from shared import ids, table
+from shared.database import Database, Executor, Row
+from shared.errors import InvalidRequest, NotFound, found
+from shared.projects import statements
+from shared.projects.rows import Project, ServiceAccount
+from shared.table import ALL, Listing, Only, Page
+
+_ACTIVE = Only("archived_at IS NULL", {})
+
+
+async def create(db: Executor, name: str) -> Row:
+    """Make a project. Raises InvalidRequest if one that isn't archived has the name."""
+    try:
+        return await table.add(db, Project, {"id": ids.new("proj"), "name": name})
+    except IntegrityError:
+        raise _taken(name) from None
+
+
+async def get(db: Executor, project_id: str) -> Row:
+    """The project, also an archived one. Raises NotFound."""
+    return found(await table.get(db, Project, {"id": project_id}), "project", project_id)
+
+
+async def page(db: Executor, page: Page, *, include_archived: bool) -> Listing:
+    """A page of the projects. Raises InvalidRequest."""
+    return await table.page(db, Project, {}, page, ALL if include_archived else _ACTIVE)
+
+
+async def list_all(db: Database) -> Sequence[Row]:
+    """Every project, oldest first, with the number of its `keys` that were not revoked."""
+    return await db.all(statements.LIST_PROJECTS)
+
+
+async def modify(db: Executor, project_id: str, name: str | None) -> Row:
+    """Give the project another name, if there is one. Raises NotFound, or InvalidRequest if it is archived or the name
+    is taken.
+    """
+    try:
+        row = await db.one(statements.RENAME, {"id": project_id, "name": name})
+    except IntegrityError:
+        raise _taken(name or "") from None
+    return row or await require_active(db, project_id)
+
+
+async def archive(db: Executor, project_id: str) -> Row:
+    """Close the project for good: its keys open nothing any more, its data stay, runs that were accepted are finished.
+    Archiving twice is harmless. Raises NotFound.
+    """
+    return found(await db.one(statements.ARCHIVE, {"id": project_id}), "project", project_id)
+
+
+async def require_active(db: Executor, project_id: str) -> Row:
+    """The project. Raises NotFound, or InvalidRequest if it is archived."""
+    row = await get(db, project_id)
+    if row["archived_at"] is not None:
+        raise InvalidRequest(f"Project {project_id} is archived and can't be changed.", code="project_archived")
+    return row
+
+
+async def create_account(db: Executor, project_id: str, name: str) -> Row:
+    """Make a service account without a key. Raises NotFound, or InvalidRequest if the project is archived."""
+    params = {"account_id": ids.new("svc_acct"), "project_id": project_id, "account_name": name}
+    row = await db.one(statements.CREATE_ACCOUNT, params)
+    if row is None:
+        await require_active(db, project_id)
+        raise NotFound("project", project_id)
+    return row
+
+
+async def get_account(db: Executor, project_id: str, account_id: str) -> Row:
+    """The service account. Raises NotFound."""
+    row = await table.get(db, ServiceAccount, {"id": account_id, "project_id": project_id})
+    return found(row, "service account", account_id)
+
+
+async def page_of_accounts(db: Executor, project_id: str, page: Page) -> Listing:
+    """A page of the project's service accounts. Raises NotFound, InvalidRequest."""
+    await get(db, project_id)
+    return await table.page(db, ServiceAccount, {"project_id": project_id}, page)
+
+
+async def modify_account(db: Executor, project_id: str, account_id: str, name: str | None) -> Row:
+    """Give the service account another name, if there is one. Raises NotFound."""
+    values = {} if name is None else {"name": name}
+    row = await table.modify(db, ServiceAccount, {"id": account_id, "project_id": project_id}, values)
+    return found(row, "service account", account_id)
+
+
+async def remove_account(db: Executor, project_id: str, account_id: str) -> None:
+    """Delete the service account, and its keys with it. Raises NotFound."""
+    if not await table.remove(db, ServiceAccount, {"id": account_id, "project_id": project_id}):
+        raise NotFound("service account", account_id)
+
+
+def _taken(name: str) -> InvalidRequest:
+    return InvalidRequest(f"There is already a project named '{name}'.", param="name", code="name_taken")

@@ -1,0 +1,90 @@
+"""The SQL of projects, service accounts and keys."""
+
+from sqlalchemy import text
+
+_COLUMNS = "hash, hint, name, scopes, expires_at"
+_VALUES = ":hash, :hint, :name, CAST(:scopes AS jsonb), now() + CAST(:expires_in AS interval)"
+
+_KEY = f"""
+INSERT INTO api_keys (id, project_id, service_account_id, {_COLUMNS})
+SELECT :key_id, account.project_id, account.id, {_VALUES} FROM account RETURNING *"""
+
+# The name decides: the second key of a name belongs to the same project, also when two are made at once.
+CREATE_KEY_BY_NAME = text(f"""
+WITH made AS (
+    INSERT INTO projects (id, name) VALUES (:new_id, :project)
+    ON CONFLICT (name) WHERE archived_at IS NULL DO NOTHING RETURNING id),
+  project AS (
+    SELECT id FROM made UNION ALL SELECT id FROM projects WHERE name = :project AND archived_at IS NULL LIMIT 1),
+  account AS (
+    INSERT INTO service_accounts (id, project_id, name) SELECT :account_id, project.id, :name FROM project
+    RETURNING id, project_id)
+{_KEY}""")
+
+# Locked, so that nothing is put into a project that is being archived at this moment.
+_CREATE_ACCOUNT = """
+INSERT INTO service_accounts (id, project_id, name)
+SELECT :account_id, project.id, :account_name FROM (
+  SELECT id FROM projects WHERE id = :project_id AND archived_at IS NULL FOR SHARE) AS project
+RETURNING *"""
+
+CREATE_ACCOUNT = text(_CREATE_ACCOUNT)
+
+CREATE_ACCOUNT_WITH_KEY = text(f"""
+WITH account AS ({_CREATE_ACCOUNT})
+{_KEY}""")
+
+CREATE_KEY = text(f"""
+WITH account AS (
+  SELECT service_accounts.id, project_id FROM service_accounts JOIN projects ON projects.id = project_id
+  WHERE service_accounts.id = :account_id AND project_id = :project_id AND archived_at IS NULL
+  FOR SHARE OF service_accounts, projects)
+{_KEY}""")
+
+CREATE_ADMIN_KEY = text(f"INSERT INTO admin_keys (id, {_COLUMNS}) VALUES (:key_id, {_VALUES}) RETURNING *")
+
+ARCHIVE = text("UPDATE projects SET archived_at = coalesce(archived_at, now()) WHERE id = :id RETURNING *")
+
+RENAME = text("""
+UPDATE projects SET name = coalesce(:name, name) WHERE id = :id AND archived_at IS NULL RETURNING *""")
+
+OWNERS = text("SELECT * FROM service_accounts WHERE id = ANY(:ids)")
+
+LIST_KEYS = text("""
+SELECT id, '' AS project, name, hint, created_at, last_used_at, expires_at, revoked_at, scopes FROM admin_keys
+UNION ALL
+SELECT api_keys.id, projects.name, api_keys.name, hint, api_keys.created_at, last_used_at, expires_at, revoked_at,
+  scopes
+FROM api_keys JOIN projects ON projects.id = project_id ORDER BY created_at, id""")
+
+LIST_PROJECTS = text("""
+SELECT projects.*, (SELECT count(*) FROM api_keys WHERE project_id = projects.id AND revoked_at IS NULL) AS keys
+FROM projects ORDER BY created_at, id""")
+
+REVOKE = text("""
+UPDATE api_keys SET revoked_at = now() WHERE id = :id AND project_id = :project_id AND revoked_at IS NULL
+RETURNING id""")
+
+REVOKE_ADMIN = text("UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id")
+
+REVOKE_ANY = text("""
+WITH of_projects AS (UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id),
+  of_admins AS (UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id)
+SELECT id FROM of_projects UNION ALL SELECT id FROM of_admins""")
+
+_OPEN = "hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+_TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
+  (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval)) AS to_note"""
+
+# Two looks into unique indexes: which kind of key it is, is not known before.
+RECOGNISE = text(f"""
+SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived, {_TIMES}
+FROM api_keys JOIN projects ON projects.id = project_id WHERE {_OPEN}
+UNION ALL
+SELECT id, NULL, scopes, false, {_TIMES} FROM admin_keys WHERE {_OPEN}""")
+
+_USED = "id = :id AND (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval))"
+
+NOTE_USE = text(f"UPDATE api_keys SET last_used_at = now() WHERE {_USED}")
+
+NOTE_USE_BY_ADMIN = text(f"UPDATE admin_keys SET last_used_at = now() WHERE {_USED}")

@@ -1,0 +1,163 @@
+"""Projects, service accounts and keys on the wire. `residency`, keys of encryption elsewhere and roles have no effect
+here, so they are no fields.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.database import Row
+from shared.projects.keys import Made
+from shared.projects.scopes import Scope
+from shared.wire import limits
+from shared.wire.fields import Body
+from shared.wire.objects import seconds
+from shared.wire.shapes.administration import (
+    AccountObject,
+    AdminKeyObject,
+    MadeAccountObject,
+    MadeAdminKeyObject,
+    MadeKeyObject,
+    ProjectKeyObject,
+    ProjectObject,
+)
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=limits.ORGANIZATION_NAME)]
+Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
+
+
+class CreateProject(Body):
+    """A tenant."""
+
+    name: Name
+
+
+class ModifyProject(Body):
+    """Another name for it."""
+
+    name: Name | None = None
+
+
+class CreateAccount(Body):
+    """A service account, with a key that opens all of its project or without one."""
+
+    name: Name
+    create_service_account_only: bool | None = None
+
+
+class ModifyAccount(Body):
+    """Another name for it."""
+
+    name: Name | None = None
+
+
+class CreateKey(Body):
+    """Another key for a service account; without scopes it opens all of the project."""
+
+    name: Name | None = None
+    scopes: Annotated[list[Scope], Field(max_length=limits.KEY_SCOPES)] | None = None
+    expires_in_seconds: Seconds | None = None
+
+
+class CreateAdminKey(Body):
+    """A key to the administration."""
+
+    name: Name
+    expires_in_seconds: Seconds | None = None
+
+
+def lifetime(seconds_left: int | None) -> timedelta | None:
+    """How long a key is to live; None for ever."""
+    return None if seconds_left is None else timedelta(seconds=seconds_left)
+
+
+def project_object(row: Row) -> ProjectObject:
+    """A project."""
+    return {
+        "id": row["id"],
+        "object": "organization.project",
+        "name": row["name"],
+        "created_at": seconds(row["created_at"]),
+        "archived_at": seconds(row["archived_at"]),
+        "status": "active" if row["archived_at"] is None else "archived",
+    }
+
+
+def account_object(row: Row) -> AccountObject:
+    """A service account."""
+    return {
+        "id": row["id"],
+        "object": "organization.project.service_account",
+        "name": row["name"],
+        "role": "member",
+        "created_at": seconds(row["created_at"]),
+    }
+
+
+def made_account_object(row: Row, key: Made | None) -> MadeAccountObject:
+    """A service account that was just made, with its key."""
+    return {**account_object(row), "api_key": None if key is None else made_key_object(key)}
+
+
+def made_key_object(made: Made) -> MadeKeyObject:
+    """A service account's key, shown this once."""
+    row = made.row
+    return {
+        "id": row["id"],
+        "object": "organization.project.service_account.api_key",
+        "name": row["name"],
+        "value": made.value,
+        "created_at": seconds(row["created_at"]),
+        "expires_at": seconds(row["expires_at"]),
+    }
+
+
+def project_key_object(row: Row) -> ProjectKeyObject:
+    """A project's key; `row` has its `owner`."""
+    owner = row["owner"]
+    return {
+        "id": row["id"],
+        "object": "organization.project.api_key",
+        "name": row["name"],
+        "redacted_value": row["hint"],
+        "created_at": seconds(row["created_at"]),
+        "last_used_at": seconds(row["last_used_at"]),
+        "expires_at": seconds(row["expires_at"]),
+        "owner_project_access": "active",
+        "owner": {
+            "type": "service_account",
+            "service_account": {
+                "id": owner["id"],
+                "name": owner["name"],
+                "created_at": seconds(owner["created_at"]),
+                "role": "member",
+            },
+        },
+        "assistantd": {"scopes": _scopes(row["scopes"])},
+    }
+
+
+def admin_key_object(row: Row) -> AdminKeyObject:
+    """A key to the administration. There are no users here: who owns it is whoever has it."""
+    return {
+        "id": row["id"],
+        "object": "organization.admin_api_key",
+        "name": row["name"],
+        "redacted_value": row["hint"],
+        "created_at": seconds(row["created_at"]),
+        "last_used_at": seconds(row["last_used_at"]),
+        "expires_at": seconds(row["expires_at"]),
+        "owner": {"type": "user", "role": "owner"},
+        "assistantd": {"scopes": _scopes(row["scopes"])},
+    }
+
+
+def made_admin_key_object(made: Made) -> MadeAdminKeyObject:
+    """A key to the administration, shown this once."""
+    return {**admin_key_object(made.row), "value": made.value}
+
+
+def _scopes(scopes: Sequence[str] | None) -> list[str] | None:
+    return None if scopes is None else list(scopes)

@@ -1,0 +1,1 @@
+"""Whose things are whose: projects, service accounts, keys, and what each of them opens."""
