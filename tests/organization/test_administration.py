@@ -8,7 +8,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.organization.conftest import Admin
-from tests.system import System
+from tests.scripted_model import Gate, Say, ScriptedModel
+from tests.system import System, until
 
 
 def speaking(system: System, key: str) -> AsyncOpenAI:
@@ -47,6 +48,25 @@ async def test_a_project_from_its_beginning_to_its_end(admin: Admin, system: Sys
             with pytest.raises(openai.NotFoundError):  # the name is free again, the data are the other one's
                 await another.beta.threads.retrieve(thread.id)
     assert system.query("SELECT project_id FROM threads WHERE id = %s", thread.id) == [(made.id,)]
+
+
+async def test_an_archived_project_finishes_what_it_accepted(
+    admin: Admin, system: System, model: ScriptedModel
+) -> None:
+    project = await admin.project()
+    projects = admin.client.admin.organization.projects
+    account = await projects.service_accounts.create(project_id=project, name="a")
+    assert account.api_key is not None
+    gate = Gate()
+    async with speaking(system, account.api_key.value) as client:
+        assistant = await client.beta.assistants.create(model=model.script(Say(["Half a", gate, " word."])))
+        run = await client.beta.threads.create_and_run(assistant_id=assistant.id)
+    await gate.reached()
+    await projects.archive(project)
+    gate.open()
+
+    status = "SELECT status FROM runs WHERE id = %s"
+    await until(lambda: system.query(status, run.id) == [("completed",)])
 
 
 async def test_archived_projects_are_listed_on_request(admin: Admin) -> None:
@@ -192,6 +212,37 @@ async def test_malformed_bodies_make_nothing(admin: Admin, system: System, path:
     assert param is not None
     assert param in message
     assert system.query(count) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("projects/undefined", "project_id"),
+        ("projects/proj_x/service_accounts/key_x", "service_account_id"),
+        ("projects/proj_x/api_keys/svc_acct_x", "api_key_id"),
+        ("admin_api_keys/proj_x", "key_id"),
+        ("projects?limit=101", "limit"),
+        ("projects?after=thread_x", "after"),
+        ("projects?order=desc", "order"),
+        ("admin_api_keys?order=up", "order"),
+    ],
+)
+async def test_malformed_addresses(admin: Admin, path: str, param: str) -> None:
+    assert problem(await admin.http.get(f"/organization/{path}"), 400)[1] == param
+
+
+async def test_places_of_deleted_things_are_kept_in_lists(admin: Admin) -> None:
+    """Clients delete while they page."""
+    project = await admin.project()
+    accounts = admin.client.admin.organization.projects.service_accounts
+    made = [await accounts.create(project_id=project, name=str(number)) for number in range(3)]
+    await accounts.delete(made[1].id, project_id=project)
+
+    assert [one.id for one in await listed(accounts.list(project, after=made[1].id))] == [made[2].id]
+    keys = admin.client.admin.organization.projects.api_keys
+    assert made[1].api_key is not None
+    assert made[2].api_key is not None
+    assert [one.id for one in await listed(keys.list(project, after=made[1].api_key.id))] == [made[2].api_key.id]
 
 
 async def test_what_has_no_effect_here_is_refused_by_name(admin: Admin) -> None:

@@ -4,9 +4,11 @@ The routes are the application's own: a new one is in the matrix by being there,
 with fails the first test.
 """
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -57,7 +59,7 @@ LISTED = {  # a body's list of parts is about what was sent to this upload, and 
 class Keys:
     """Keys of all kinds to the system, by what they are."""
 
-    address: str
+    client: httpx2.AsyncClient
     whole: str
     admin: str
     shut: Mapping[str, str]
@@ -66,9 +68,10 @@ class Keys:
 
     async def ask(self, route: Route, key: str | None, ids: Mapping[str, str] = NOBODYS) -> tuple[int, str]:
         """Status and message of the answer to the route's request."""
-        headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        async with httpx2.AsyncClient(base_url=self.address, headers=headers, timeout=30) as client:
-            answer = await client.request(**route.request(ids))
+        request = route.request(ids)
+        if key is not None:
+            request["headers"]["authorization"] = f"Bearer {key}"
+        answer = await self.client.request(**request)
         return answer.status_code, answer.json()["error"]["message"] if answer.is_error else ""
 
 
@@ -79,7 +82,7 @@ def _close(system: System, key: str, statement: str) -> str:
 
 
 @pytest.fixture(scope="module")
-async def keys(system: System) -> Keys:
+async def keys(system: System) -> AsyncIterator[Keys]:
     name = f"test-{uuid4().hex[:12]}"
     revoke = "UPDATE api_keys SET revoked_at = now() WHERE hash = %s"
     revoke_admin = "UPDATE admin_keys SET revoked_at = now() WHERE hash = %s"
@@ -93,23 +96,24 @@ async def keys(system: System) -> Keys:
     def kind_of(scope: str) -> frozenset[str]:
         return OF_ADMINS if scope in OF_ADMINS else OF_PROJECTS
 
-    return Keys(
-        address=system.base_url,
-        whole=await system.key(name),
-        admin=await system.admin_key(),
-        shut={
-            "unknown": "sk-assistantd-unknown",
-            "revoked": _close(system, await system.key(name), revoke),
-            "revoked admin's": _close(system, await system.admin_key(), revoke_admin),
-            "expired": await system.key(name, expires_in=timedelta(microseconds=1)),
-            "archived": _close(system, await system.key(f"{name}-archived"), archive),
-        },
-        limited={scope: await limited_to(frozenset({scope}), kind_of(scope)) for scope in scopes},
-        lacking={
-            scope: await limited_to(scopes - {scope, scope.replace(".read", ".write")}, kind_of(scope))
-            for scope in scopes
-        },
-    )
+    async with httpx2.AsyncClient(base_url=system.base_url, timeout=30) as client:
+        yield Keys(
+            client=client,
+            whole=await system.key(name),
+            admin=await system.admin_key(),
+            shut={
+                "unknown": "sk-assistantd-unknown",
+                "revoked": _close(system, await system.key(name), revoke),
+                "revoked admin's": _close(system, await system.admin_key(), revoke_admin),
+                "expired": await system.key(name, expires_in=timedelta(microseconds=1)),
+                "archived": _close(system, await system.key(f"{name}-archived"), archive),
+            },
+            limited={scope: await limited_to(frozenset({scope}), kind_of(scope)) for scope in scopes},
+            lacking={
+                scope: await limited_to(scopes - {scope, scope.replace(".read", ".write")}, kind_of(scope))
+                for scope in scopes
+            },
+        )
 
 
 def test_every_post_has_a_body_and_every_body_a_post() -> None:
@@ -227,6 +231,28 @@ async def test_ids_of_another_project(stage: Stage, route: Route, place: str) ->
     assert answers[0][0] == LISTED.get((str(route), place), 404)
     if route.in_body(place):
         assert "{id}" in answers[0][1]["error"]["message"]
+
+
+async def test_time_does_not_tell_them_apart_either(stage: Stage) -> None:
+    """Asked for in turn, so that whatever else the machine does slows both."""
+    later_s: list[float] = []
+    for route, place in WITH_OTHERS:
+        if route.method != "GET" or route.of_organization:
+            continue
+        for _ in range(10):
+            took = [await _timed(stage, route, {**stage.mine, place: ids[place]}) for ids in (NOBODYS, stage.theirs)]
+            later_s.append(took[1] - took[0])
+
+    assert len(later_s) > 200
+    assert abs(median(later_s)) < 0.002
+
+
+async def _timed(stage: Stage, route: Route, ids: Mapping[str, str]) -> float:
+    began = time.perf_counter()
+    answer = await stage.ask(route, ids)
+    took = time.perf_counter() - began
+    assert answer.status_code == 404
+    return took
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "GET"], ids=str)
