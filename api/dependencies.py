@@ -1,4 +1,8 @@
-"""What handlers may ask for; a handler's signature says all that it can touch."""
+"""What handlers may ask for; a handler's signature says all that it can touch.
+
+All of them are coroutines, though they wait for nothing: FastAPI calls plain functions in threads, one after the other,
+where what they bind for the log is lost besides.
+"""
 
 from typing import Annotated, Literal
 
@@ -16,7 +20,7 @@ from shared.wire.fields import Dialect, begins_with
 from shared.wire.steps import INCLUDABLE, Includable
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     """Those of the process, or of the request's own transaction."""
     return getattr(request.state, "services", None) or request.app.state.services
 
@@ -27,7 +31,7 @@ TheServices = Annotated[Services, Depends(_services)]
 _DIALECTS: JsonDict = {"enum": ["assistants=v1", "assistants=v2"]}
 
 
-def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_DIALECTS)] = None) -> Dialect:
+async def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_DIALECTS)] = None) -> Dialect:
     """v2 unless the client says v1: OpenAI refused calls without the header, which helped nobody."""
     match openai_beta:
         case None | "assistants=v2":
@@ -41,7 +45,7 @@ def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_DIALEC
             )
 
 
-def _caller(
+async def _caller(
     request: Request,
     dialect: Annotated[Dialect, Depends(_dialect)],
     authorization: Annotated[str | None, Header()] = None,
@@ -71,7 +75,7 @@ AccountId = Annotated[str, Path(), begins_with("svc_acct")]
 KeyId = Annotated[str, Path(), begins_with("key")]
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = 20,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
@@ -83,7 +87,9 @@ def _page(
 ThePage = Annotated[Page, Depends(_page)]
 
 
-def _page_of_organization(limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = 20, after: str | None = None) -> Page:
+async def _page_of_organization(
+    limit: Annotated[int, Query(ge=1, le=limits.PAGE)] = 20, after: str | None = None
+) -> Page:
     return Page(limit, "asc", after)
 
 
@@ -91,7 +97,7 @@ ThePageOfOrganization = Annotated[Page, Depends(_page_of_organization)]
 """What the administration lists is few, and grows at its end."""
 
 
-def _contents(
+async def _contents(
     included: Annotated[list[Includable] | None, Query(alias="include[]")] = None,
 ) -> bool:
     return INCLUDABLE in (included or [])

@@ -17,7 +17,7 @@ def is_one(name: str) -> bool:
     return name.startswith("metadata")
 
 
-def _metadata(request: Request) -> dict[str, str]:
+async def _metadata(request: Request) -> dict[str, str]:
     """The pairs that rows have to have, all of them. Raises InvalidRequest for what no row can have."""
     pairs: dict[str, str] = {}
     for name, value in request.query_params.multi_items():

@@ -25,8 +25,10 @@ class Vectors(StrEnum):
     """By the index of their space: nearly exact, and as fast however many there are."""
 
 
-EACH_UP_TO = 4000
-"""So many chunks are looked at one by one."""
+EACH_UP_TO = 100_000
+"""So many chunks are looked at one by one. Below that the index is not to be relied on where the database has larger
+stores: theirs fill it, and of a smaller store's best passages it may not find a third.
+"""
 
 ENOUGH = 1000
 """Of the chunks that have a term, no more are looked at."""
