@@ -50,6 +50,7 @@ def postgres(room: Path) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def valkey(room: Path) -> Iterator[Valkey]:
     server = Valkey(room / "valkey")
+    server.databases = 128  # one for each system that must not hear of another's
     server.start()
     yield server
     server.stop()

@@ -222,7 +222,7 @@ _redis_databases = itertools.count(1)
 
 
 def redis_apart(url: str) -> str:
-    """The URL of a database on that Redis server that no other test uses; there are 15 of them."""
+    """The URL of a database on that Redis server that no other test uses; there are 127 of them (tests/conftest.py)."""
     return f"{url.rsplit('/', 1)[0]}/{next(_redis_databases)}"
 
 

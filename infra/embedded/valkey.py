@@ -12,10 +12,13 @@ from infra.embedded.server import Server
 
 
 class Valkey(Server):
-    """One server that writes what it holds to an append-only file, synced every second."""
+    """One server that writes what it holds to an append-only file, synced every second. Of its `databases` we use one;
+    tests use many.
+    """
 
     name = "valkey"
     stop_signal = signal.SIGTERM
+    databases = 16
 
     @property
     def url(self) -> str:
@@ -52,6 +55,7 @@ class Valkey(Server):
                 "appendfsync everysec",
                 'save ""',
                 "maxmemory-policy noeviction",
+                f"databases {self.databases}",
                 "daemonize no",
             ]
         )

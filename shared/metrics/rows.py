@@ -48,8 +48,7 @@ class RowsCollector(Collector):
         self._state: Row | None = None
 
     def describe(self) -> Iterator[Metric]:
-        """All that may come, without asking the database."""
-        yield from _families(None)
+        """All that may come, each once, without asking the database."""
         yield from _families(dict.fromkeys((*_RUNS.values(), *(key for key, _ in _FIGURES.values())), 0))
 
     def collect(self) -> Iterator[Metric]:
