@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,79 +102,95 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
     process.make_private(directory.files, account)
     servers = _servers(directory)
     settings = _settings(directory, options, servers)
-    model_port = process.free_port()
-    is_toy = settings.upstream is None
+    is_toy, toy_port = settings.upstream is None, process.free_port()
     if is_toy:
-        settings = _with_toy(settings, model_port)
-    embedder_port = process.free_port()
+        settings = _with_toy(settings, toy_port)
     has_embedder = settings.embeddings is None and embedder.is_installed()
+    embedder_port = process.free_port()
     if has_embedder:
         settings = _with_embedder(settings, embedder_port)
     sandbox = plan(directory, is_elsewhere=settings.sandbox_url is not None)
     if sandbox.url is not None and sandbox.secret is not None:
         settings = _with_sandbox(settings, sandbox.url, sandbox.secret)
-    make, observed = partial(_program, directory, account), partial(_observed, settings)
-    base = [server.name for server in servers]
-    everything = environment(settings)
-    ours = without(everything, SANDBOX_PREFIX)
-    drained = settings.drain_timeout + AFTER_DRAIN
+    programs = _Programs(directory, account, settings, [server.name for server in servers])
     password = process.kept_secret(directory.root / "flower.password")
-    port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
-    worker_names = [f"worker-{number}" for number in range(1, options.workers + 1)]
-    listen = ("--host", options.host, "--port", str(options.port))
-    unsearched = without(ours, DATABASE, AWS, EMBEDDING, RERANKER)
-    flower_variables = {**without(unsearched, MODEL), "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    flower_port = process.kept_port(directory.root / "flower.port", preferred=FLOWER_PORT)
     return Stack(
         settings=settings,
         servers=servers,
-        prepare=make(Task, PREPARE, "prepare", environment=ours, after=base),
-        models=[
-            make(
-                Program,
-                "model",
-                "local-model",
-                "--port",
-                str(model_port),
-                environment=without(unsearched, REDIS),
-            )
-        ]
-        if is_toy
-        else [],
-        embedders=[
-            make(
-                Program,
-                "embedder",
-                "embedder",
-                "--port",
-                str(embedder_port),
-                environment=observed(without(ours, DATABASE, REDIS, MODEL, AWS, RERANKER), options.workers + 1),
-            )
-        ]
-        if has_embedder
-        else [],
+        prepare=programs.prepare(),
+        models=[programs.toy(toy_port)] if is_toy else [],
+        embedders=[programs.embedder(embedder_port, options.workers + 1)] if has_embedder else [],
         sandbox=sandbox,
-        workers=[
-            make(
-                Program,
-                name,
-                "worker",
-                "--name",
-                name,
-                environment=observed(everything, number),
-                after=[*base, PREPARE],
-                grace=drained,
-            )
-            for number, name in enumerate(worker_names, start=1)
-        ],
-        api=make(Program, "api", "api", *listen, environment=observed(ours, 0), after=[*base, PREPARE], grace=drained),
-        flowers=[make(Program, "flower", "flower", "--port", str(port), environment=flower_variables, after=base)]
-        if options.flower
-        else [],
+        workers=[programs.worker(number) for number in range(1, options.workers + 1)],
+        api=programs.api(options),
+        flowers=[programs.flower(flower_port, password)] if options.flower else [],
         base_url=_base_url(options.host, options.port),
-        flower_url=f"http://{FLOWER_USER}:{password}@{LOOPBACK}:{port}" if options.flower else None,
+        flower_url=f"http://{FLOWER_USER}:{password}@{LOOPBACK}:{flower_port}" if options.flower else None,
         is_toy=is_toy,
         blocked_by=blocked_by,
     )
+
+
+class _Programs:
+    """Our own commands as parts. Each is told the passwords that it needs, and no others."""
+
+    def __init__(
+        self, directory: DataDirectory, account: Account | None, settings: Settings, servers: Sequence[str]
+    ) -> None:
+        self._directory = directory
+        self._account = account
+        self._settings = settings
+        self._servers = list(servers)
+        self._everything = environment(settings)
+        self._ours = without(self._everything, SANDBOX_PREFIX)
+        self._drained = settings.drain_timeout + AFTER_DRAIN
+
+    def prepare(self) -> Task:
+        """Migrations, and the first key."""
+        return self._make(Task, PREPARE, "prepare", environment=self._ours, after=self._servers)
+
+    def toy(self, port: int) -> Program:
+        """The toy model."""
+        variables = without(self._ours, DATABASE, REDIS, AWS, EMBEDDING, RERANKER)
+        return self._make(Program, "model", "local-model", "--port", str(port), environment=variables)
+
+    def embedder(self, port: int, number: int) -> Program:
+        """The embedding model."""
+        variables = self._observed(without(self._ours, DATABASE, REDIS, MODEL, AWS, RERANKER), number)
+        return self._make(Program, "embedder", "embedder", "--port", str(port), environment=variables)
+
+    def worker(self, number: int) -> Program:
+        """One of the workers, counted from 1."""
+        name, variables = f"worker-{number}", self._observed(self._everything, number)
+        after = [*self._servers, PREPARE]
+        return self._make(
+            Program, name, "worker", "--name", name, environment=variables, after=after, grace=self._drained
+        )
+
+    def api(self, options: Options) -> Program:
+        """The API."""
+        listen = ("--host", options.host, "--port", str(options.port))
+        variables, after = self._observed(self._ours, 0), [*self._servers, PREPARE]
+        return self._make(Program, "api", "api", *listen, environment=variables, after=after, grace=self._drained)
+
+    def flower(self, port: int, password: str) -> Program:
+        """Flower, behind this password."""
+        variables = without(self._ours, DATABASE, MODEL, AWS, EMBEDDING, RERANKER)
+        variables["FLOWER_BASIC_AUTH"] = f"{FLOWER_USER}:{password}"
+        return self._make(Program, "flower", "flower", "--port", str(port), environment=variables, after=self._servers)
+
+    def _make(self, kind: type[P], name: str, *arguments: str, **details: Any) -> P:
+        """Where it has predecessors it is told to wait for them."""
+        # -P: the working directory of children, "/", is no place to import from.
+        command = [sys.executable, "-P", "-m", "infra.cli", *arguments, *([WAIT] if details.get("after") else [])]
+        return kind(name, command, log=self._directory.logs / f"{name}.log", account=self._account, **details)
+
+    def _observed(self, variables: dict[str, str], number: int) -> dict[str, str]:
+        """Processes of one machine answer Prometheus on ports of their own, counted from the one that is set."""
+        if self._settings.metrics_port is None:
+            return variables
+        return {**variables, f"{PREFIX}METRICS_PORT": str(self._settings.metrics_port + number)}
 
 
 def child_account() -> tuple[Account | None, Path | None]:
@@ -235,22 +250,6 @@ def _with_embedder(settings: Settings, port: int) -> Settings:
 def _with_sandbox(settings: Settings, url: str, secret: str) -> Settings:
     """Workers find the service that we start. As if given: what is set is what children are told."""
     return settings.model_copy(update={"sandbox_url": url, "sandbox_secret": SecretStr(secret)})
-
-
-def _observed(settings: Settings, variables: dict[str, str], number: int) -> dict[str, str]:
-    """Processes of one machine answer Prometheus on ports of their own, counted from the one that is set."""
-    if settings.metrics_port is None:
-        return variables
-    return {**variables, f"{PREFIX}METRICS_PORT": str(settings.metrics_port + number)}
-
-
-def _program(
-    directory: DataDirectory, account: Account | None, kind: type[P], name: str, *arguments: str, **details: Any
-) -> P:
-    """One of our own commands as a part. Where it has predecessors it is told to wait for them."""
-    # -P: the working directory of children, "/", is no place to import from.
-    command = [sys.executable, "-P", "-m", "infra.cli", *arguments, *([WAIT] if details.get("after") else [])]
-    return kind(name, command, log=directory.logs / f"{name}.log", account=account, **details)
 
 
 def _base_url(host: str, port: int) -> str:

@@ -267,6 +267,7 @@ SELECT ingestion FROM vector_store_files WHERE {due} AND {{guards}} LIMIT :at_mo
     return text(_update(shape, which))
 
 
+# Files' rows are locked before their chunks, as those lock them who keep vectors: the counts see to that.
 @cache
 def _expire(shape: _Shape) -> TextClause:
     of_them = "vector_store_id IN (SELECT id FROM expired)"
@@ -278,6 +279,7 @@ WITH expired AS (
   stopped AS ({_update(shape, of_them)}),
   emptied AS (
   UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, space = NULL
-  WHERE status = 'completed' AND {of_them}),
-  forgotten AS (DELETE FROM chunks WHERE {of_them})
+  WHERE status = 'completed' AND {of_them} RETURNING ingestion),
+  forgotten AS (
+  DELETE FROM chunks WHERE {of_them} AND (SELECT count(*) FROM stopped) + (SELECT count(*) FROM emptied) >= 0)
 SELECT id FROM expired""")

@@ -1,6 +1,7 @@
 """A stage for each test of the ingestion."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from shared.redis import Outbox
 from shared.settings import Settings
 from shared.vector_stores import commands as stores
 from shared.vector_stores.search import Searcher
+from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import create_database, redis_apart
 from tests.vector_stores.stage import LEASE, GatedStore, Stage
+from tests.vector_stores.vectors import spaces
 from worker.deps import Deps
 from worker.ingest.children import Children
 from worker.ingest.slots import Slots
@@ -60,3 +63,20 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
         await deps.readers.close()
     await model.close()
     await outbox.close()
+
+
+@pytest.fixture
+async def embeddings() -> AsyncIterator[ScriptedEmbeddings]:
+    scripted = ScriptedEmbeddings("automobile car vehicle", "apples fruit")
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+
+
+@pytest.fixture
+async def deps(stage: Stage, embeddings: ScriptedEmbeddings) -> AsyncIterator[Deps]:
+    """Those of a worker that has an embedding model."""
+    stage.store.gate.set()
+    made = spaces(stage, embeddings)
+    yield replace(stage.deps, searcher=Searcher(made))
+    await made.model.close()
