@@ -87,8 +87,9 @@ SELECT jsonb_agg(item ORDER BY created_at, id) AS context FROM (
 ) AS sized WHERE before < :context_bytes"""
 
 # What a worker did since its last write enters with the write that moves the run, or not at all. Ids follow from the
-# run and the position, so that a statement that is sent again after a broken connection adds nothing.
-_RECORDS = f"""
+# run and the position, so that a statement that is sent again after a broken connection adds nothing. Each part stands
+# in a statement only where there is something for it to write: one that writes nothing costs a tenth of the whole.
+_MESSAGES = f"""
   said AS (
     INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
       incomplete_reason, ended_at)
@@ -97,7 +98,9 @@ _RECORDS = f"""
     FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
       AS new(id text, created_at timestamptz, ended_at timestamptz, content jsonb, status text, incomplete_reason text)
     ON CONFLICT (id) DO NOTHING RETURNING thread_id, created_at),
-  active AS ({touch("said")}),
+  active AS ({touch("said")})"""
+
+_STEPS = """
   done AS (
     INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
       status, details, usage, last_error)
@@ -107,7 +110,9 @@ _RECORDS = f"""
     FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
       AS new(id text, position int, created_at timestamptz, ended_at timestamptz, type text, status text, details jsonb,
         usage jsonb, last_error jsonb)
-    ON CONFLICT (id) DO NOTHING),
+    ON CONFLICT (id) DO NOTHING)"""
+
+_ANSWERED = """
   answered AS (
     UPDATE run_steps SET status = new.status, details = new.details, last_error = new.last_error,
       ended_at = CASE WHEN new.status <> 'in_progress' THEN now() END
@@ -272,11 +277,26 @@ def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapp
 
 
 class Records(NamedTuple):
-    """What a worker did since its last write: new messages and steps, and what became of the step in progress."""
+    """What a worker did since its last write: new messages and steps, and what became of the step in progress.
+
+    `opened` says that it may have left a step in progress that it doesn't know of.
+    """
 
     messages: Sequence[Mapping[str, Any]] = ()
     steps: Sequence[Mapping[str, Any]] = ()
     answered: Sequence[Mapping[str, Any]] = ()
+    opened: bool = False
+
+    def parts(self, *, final: bool) -> Iterator[str]:
+        """The SQL of what there is to write."""
+        if self.messages:
+            yield _MESSAGES
+        if self.steps:
+            yield _STEPS
+        if self.answered:
+            yield _ANSWERED
+        if final and self.opened:
+            yield _CLOSE_STEPS.format(besides=_UNKNOWN)
 
 
 def settle(move: Transition, run_id: str, term: int, records: Records) -> Statement:
@@ -284,8 +304,9 @@ def settle(move: Transition, run_id: str, term: int, records: Records) -> Statem
 
     Returns the run with `written_at`, the instant that everything written here bears.
     """
-    params = {**_values(move), **{name: to_json(rows) for name, rows in records._asdict().items()}, **_ending(move)}
-    return Statement(_settle(_shape(move), move.final), {**params, "id": run_id, "term": term})
+    rows = {name: to_json(getattr(records, name)) for name in ("messages", "steps", "answered")}
+    params = {**_values(move), **rows, **_ending(move), "id": run_id, "term": term}
+    return Statement(_settle(_shape(move), tuple(records.parts(final=move.final))), params)
 
 
 def read_context(thread_id: str, limits: ContextLimits) -> Statement:
@@ -421,17 +442,16 @@ def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
 SELECT claimed.*, now() AS claimed_at, ({_CONTEXT.format(thread_id="claimed.thread_id")}) AS context,
-  (SELECT term FROM runs WHERE id = claimed.id) AS seen,
-  (SELECT count(*) FROM run_steps WHERE run_id = claimed.id) AS steps,
-  (SELECT to_jsonb(step) FROM run_steps AS step WHERE run_id = claimed.id AND status = 'in_progress') AS unfinished
-FROM claimed""")
+  (SELECT term FROM runs WHERE id = claimed.id) AS seen, done.steps, done.unfinished
+FROM claimed, LATERAL (
+  SELECT count(*) AS steps, jsonb_agg(to_jsonb(step)) FILTER (WHERE status = 'in_progress') -> 0 AS unfinished
+  FROM run_steps AS step WHERE run_id = claimed.id) AS done""")
 
 
 @cache
-def _settle(shape: _Shape, final: bool) -> TextClause:  # noqa: FBT001
-    moved = _update(shape, "id = :id AND {guards}")
-    records = f"{_RECORDS}, {_CLOSE_STEPS.format(besides=_UNKNOWN)}" if final else _RECORDS
-    return text(f"WITH moved AS ({moved}), {records} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
+def _settle(shape: _Shape, parts: tuple[str, ...]) -> TextClause:
+    together = ",".join([f"moved AS ({_update(shape, 'id = :id AND {guards}')})", *parts])
+    return text(f"WITH {together} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
 
 
 @cache

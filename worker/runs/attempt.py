@@ -47,6 +47,7 @@ class Attempt:
         self.deps = deps
         self.context: list[Row] | None = claimed.pop("context") or []
         self.unfinished: Record | None = _revived(claimed.pop("unfinished"))
+        self.opened = self.unfinished is not None
         self.run = claimed
         self.held = held
         self.clock = RunClock(claimed["claimed_at"])
@@ -92,6 +93,7 @@ class Attempt:
         if self.turn is None:
             raise LookupError("there is no turn")
         messages, steps = self.turn.end(turn.FINISHED)
+        self.opened = True
         row = await self._record(Records(messages, steps))
         self.turn.announce(row["written_at"])
         self.unfinished = self.turn.tool_step
@@ -181,9 +183,10 @@ class Attempt:
         self.writer.done()
 
     async def _write(self, move: Transition, ending: Ending) -> Row | None:
-        records = Records()
+        records = Records(opened=self.opened)
         if self.turn is not None and move.to is not RunStatus.QUEUED:  # otherwise the next worker takes it again
-            records = Records(*self.turn.end(ending))
+            messages, steps = self.turn.end(ending)
+            records = records._replace(messages=messages, steps=steps)
         if self.unfinished is not None:
             if move.final:
                 self.unfinished |= {"status": ending.tool_step, "last_error": ending.last_error}
