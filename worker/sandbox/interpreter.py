@@ -19,12 +19,12 @@ from worker.sandbox.frames import Done, Event, ProtocolError, Ready
 from worker.sandbox.isolation import make_workplace
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.limits import MB, Limits
+from worker.sandbox.removal import remove_later
 from worker.sandbox.users import User, Users, spawning
 
 START_WITHIN = timedelta(seconds=60)
 LOOK_EVERY = timedelta(milliseconds=100)
 LOG_SIZE = 16 * 1024  # bytes of what an interpreter says before it has its own channel
-REMOVALS: set[asyncio.Task[None]] = set()  # under way
 Outcome = Literal["ok", "error", "interrupted", "killed"]
 
 
@@ -253,11 +253,4 @@ class Interpreter:
             os.close(self._pidfd)
         if hasattr(self, "_writer"):
             self._writer.close()
-        removal = asyncio.create_task(self._remove())
-        REMOVALS.add(removal)
-        removal.add_done_callback(REMOVALS.discard)
-
-    async def _remove(self) -> None:
-        """Whoever waits for the end needn't wait for a hundred thousand directories."""
-        await asyncio.to_thread(files.remove, self._place)
-        self._users.give_back(self._user)
+        remove_later(self._place, self._users, self._user)

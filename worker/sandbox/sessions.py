@@ -12,9 +12,10 @@ import structlog
 from shared.metrics.sandbox import ENDED
 from worker.sandbox import processes
 from worker.sandbox.errors import BadRequestError, FullError, LostError, NotFoundError
-from worker.sandbox.interpreter import REMOVALS, Interpreter, StartError
+from worker.sandbox.interpreter import Interpreter, StartError
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.limits import DEFAULT, MB, Limits
+from worker.sandbox.removal import until_removed
 from worker.sandbox.session import ID, Ended, Session
 from worker.sandbox.settings import SandboxSettings
 from worker.sandbox.users import Users
@@ -82,7 +83,7 @@ class Sessions:
         await asyncio.gather(*self._duties, *self._opening.values(), return_exceptions=True)
         await asyncio.gather(*(self._close(session, "stopped") for session in self.all))
         await asyncio.gather(*(interpreter.end("stopped") for interpreter in self._warm))
-        await asyncio.gather(*REMOVALS)
+        await until_removed()
 
     async def open(self, session_id: str) -> tuple[Session, bool]:
         """The session of that id, and whether it is new. Raises BadRequestError, FullError."""
