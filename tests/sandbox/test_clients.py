@@ -1,15 +1,20 @@
 """Several services: which one a session lives in."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from infra.embedded.process import free_port
+from tests.sandbox.calls import run, until_busy
 from tests.sandbox.service import SandboxService, require
-from worker.sandbox.client import SandboxClient, UnavailableError
+from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError
 from worker.sandbox.clients import SandboxClients
+from worker.sandbox.errors import NotFoundError
 
 SECRET = "a secret that both of them know"
 THREADS = [f"thread_{number}" for number in range(8)]
@@ -61,6 +66,32 @@ async def test_sessions_of_a_service_that_is_gone_are_made_anew_and_no_others(se
 
     assert sum(before[thread] == after[thread] for thread in THREADS) == there
     assert await count(other) == len(THREADS)
+
+
+async def test_a_service_that_is_about_to_end_passes_its_sessions_on(services: list[SandboxService]) -> None:
+    one, other = services
+    clients = SandboxClients([one.url, other.url], SECRET)
+    async with SandboxClient(one.url, SECRET) as client:
+        busy, idle = await _open_in(client, clients), await _open_in(client, clients)
+        calling = asyncio.create_task(run(busy, "import time\ntime.sleep(60)"))
+        await until_busy(client, busy)
+        one.signal(signal.SIGTERM)
+        while (await client.health())["status"] != "draining":
+            pass
+        moved = await clients.open(idle.id)
+        assert (await run(moved, "'there'")).text("result") == "'there'\n"
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+    await clients.close()
+
+
+async def _open_in(client: SandboxClient, clients: SandboxClients) -> SandboxSession:
+    """A new session that lives in the service of `client`."""
+    while True:
+        session = await clients.open(uuid4().hex)
+        with suppress(NotFoundError):
+            await client.ask("GET", f"/sessions/{session.id}")
+            return session
 
 
 async def test_nobody_answers() -> None:

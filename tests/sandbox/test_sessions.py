@@ -16,11 +16,21 @@ import pytest
 
 from infra.embedded.process import free_port
 from tests.sandbox.bench import ticks
-from tests.sandbox.calls import run, until_warm, value
+from tests.sandbox.calls import run, until_busy, until_warm, value
 from tests.sandbox.service import SandboxService, require
 from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError
-from worker.sandbox.errors import BadRequestError, BusyError, FullError, LostError, NotFoundError, UnauthorizedError
+from worker.sandbox.errors import (
+    BadRequestError,
+    BusyError,
+    DrainingError,
+    FullError,
+    LostError,
+    NotFoundError,
+    UnauthorizedError,
+)
 from worker.sandbox.processes import below
+
+_WAITS = "import os, time\nwhile not os.path.exists('/mnt/data/go'): time.sleep(0.05)\n'in time'"
 
 
 async def test_a_repeated_call_is_not_executed_again(session: SandboxSession) -> None:
@@ -193,14 +203,21 @@ async def test_a_call_cannot_outlive_its_session(small: SandboxService) -> None:
 
 async def test_stopping_lets_a_call_end_and_takes_no_more(small: SandboxService) -> None:
     async with small.client() as client:
-        session = await client.open("last")
-        calling = asyncio.create_task(run(session, "import time\ntime.sleep(1.5)\n'in time'"))
-        await asyncio.sleep(0.5)
+        session, idle = await client.open("last"), await client.open("idle")
+        calling = asyncio.create_task(run(session, _WAITS, call_id="under-way"))
+        await until_busy(client, session)
         small.signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
-        with pytest.raises(FullError, match="about to end"):
-            await client.open("too-late")
+        while (await client.health())["status"] != "draining":
+            pass
+        for session_id in ("too-late", idle.id):
+            with pytest.raises(DrainingError, match="about to end"):
+                await client.open(session_id)
+        with pytest.raises(DrainingError, match="about to end"):
+            await run(idle, "1")
+        joined = asyncio.create_task(run(await client.open("last"), _WAITS, call_id="under-way"))
+        await session.put("go", b"")
         assert (await calling).text("result") == "'in time'\n"
+        assert (await joined).text("result") == "'in time'\n"
 
 
 async def test_nothing_outlives_a_killed_service(root: Path) -> None:

@@ -325,6 +325,41 @@ async def test_a_worker_that_dies_over_a_call_leaves_it_running(
     assert "/mnt/data/early.txt" in told(model, name)
 
 
+async def test_a_service_that_dies_over_a_call_and_comes_back_executes_it_anew(
+    project: Project, model: ScriptedModel, service: SandboxService
+) -> None:
+    """Who listens is told of the step from its beginning."""
+    code = (
+        "import pathlib, time\n"
+        "print('begun', flush=True)\n"
+        "while not pathlib.Path('/mnt/data/go').exists(): time.sleep(0.05)\n"
+        "print('done')"
+    )
+    assistant, thread = await begin(project, model.script(runs(code), Say("So.")))
+    handler = AsyncAssistantEventHandler()
+    steps: list[Any] = []
+    stream = project.client.beta.threads.runs.stream(
+        thread_id=thread.id, assistant_id=assistant.id, event_handler=handler
+    )
+    async with stream, service.client() as sandbox:
+        async for event in handler:
+            if event.event == "thread.run.step.delta" and '"logs": "begun' in event.to_json():
+                steps.append(event)
+                if len(steps) == 1:
+                    service.kill()
+                    service.start()
+                else:
+                    await (await sandbox.open(thread.id)).put("go", b"")
+        run, told_steps = handler.current_run, await handler.get_final_run_steps()
+
+    assert run is not None
+    assert run.status == "completed", run.last_error
+    assert len(steps) == 2
+    assert logs(await call_of(project, run)) == "begun\ndone\n"
+    shown = [step.step_details for step in told_steps if step.step_details.type == "tool_calls"]
+    assert [logs(details.tool_calls[0]) for details in shown] == ["begun\ndone\n"]
+
+
 async def test_much_output_is_cut_with_a_mark(project: Project, model: ScriptedModel) -> None:
     name = model.script(runs("for i in range(200_000): print(i)"), Say("So."))
     assistant, thread = await begin(project, name)

@@ -168,7 +168,9 @@ async def _call_tools(attempt: Attempt) -> NeedsClient | None:
     if attempt.unfinished is None:
         return None
     made = attempt.unfinished["details"]["tool_calls"]
-    await calls.carry_out(attempt.deps, attempt.run, attempt.unfinished["id"], made, attempt.tell_call)
+    await calls.carry_out(
+        attempt.deps, attempt.run, attempt.unfinished["id"], made, attempt.tell_call, attempt.tell_again
+    )
     if functions := calls.of_client(made):
         return NeedsClient(functions)
     await _finish_or_stop(attempt.record_outputs())

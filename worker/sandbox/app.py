@@ -29,7 +29,15 @@ from aiohttp import web
 
 from shared.metrics.sandbox import REFUSED
 from worker.sandbox import files
-from worker.sandbox.errors import ALL, BadRequestError, NotFoundError, RefusalError, TooLargeError, UnauthorizedError
+from worker.sandbox.errors import (
+    ALL,
+    BadRequestError,
+    DrainingError,
+    NotFoundError,
+    RefusalError,
+    TooLargeError,
+    UnauthorizedError,
+)
 from worker.sandbox.files import BadNameError, Found, Incoming, NoFileError
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.session import Session
@@ -116,6 +124,8 @@ class Service:
         code, call_id = body.get("code"), body.get("call_id")
         if not isinstance(code, str) or not isinstance(call_id, str):
             raise BadRequestError("code and call_id: expected strings")
+        if self._sessions.is_draining and not session.knows(call_id):
+            raise DrainingError("the service is about to end")
         record = await session.execute(call_id, code, self._within(body.get("timeout"), session))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)

@@ -40,6 +40,7 @@ __all__ = [
     "RefusalError",
     "SandboxClient",
     "SandboxSession",
+    "SilentError",
     "Text",
     "UnavailableError",
 ]
@@ -52,6 +53,10 @@ LONGEST_LINE = 16 * 1024 * 1024  # an image in base64, and some
 
 class UnavailableError(Exception):
     """The service doesn't answer, or breaks off. Whether a call was executed is not known: ask again with its id."""
+
+
+class SilentError(UnavailableError):
+    """It was waited for as long as is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,9 @@ class SandboxClient:
         return await self.ask("GET", "/healthz")
 
     async def open(self, session_id: str) -> "SandboxSession":
-        """The session of that id, made where there is none. Raises UnavailableError, FullError, BadRequestError."""
+        """The session of that id, made where there is none. Raises UnavailableError, or FullError, DrainingError,
+        BadRequestError.
+        """
         return SandboxSession(self, await self.ask("PUT", f"/sessions/{quote(session_id, safe='')}"))
 
     async def end(self, session_id: str) -> Ended:
@@ -158,7 +165,9 @@ class SandboxClient:
             async with self._http.request(method, self._url + path, **more) as answer:
                 await check(answer)
                 return orjson.loads(await answer.read())
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+        except TimeoutError as error:
+            raise SilentError(f"the sandbox service does not answer: {error!r}") from error
+        except (aiohttp.ClientError, orjson.JSONDecodeError) as error:
             raise UnavailableError(f"the sandbox service does not answer: {error!r}") from error
 
     async def stream(self, method: str, path: str, **more: Any) -> AsyncGenerator[bytes]:
@@ -168,7 +177,9 @@ class SandboxClient:
                 await check(answer)
                 async for block in answer.content.iter_any():
                     yield block
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise SilentError(f"the sandbox service has fallen silent: {error!r}") from error
+        except aiohttp.ClientError as error:
             raise UnavailableError(f"the sandbox service broke off: {error!r}") from error
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError
+from worker.sandbox.errors import DrainingError
 
 log = structlog.get_logger(__name__)
 
@@ -21,16 +22,16 @@ class SandboxClients:
         self._clients = {url: SandboxClient(url, secret) for url in urls}
 
     async def open(self, session_id: str) -> SandboxSession:
-        """The session of that id in the service that it belongs to or, while that one doesn't answer, in the next.
+        """The session of that id in the service that it belongs to or, while that one is away or about to end, in the
+        next. There it is another generation, as it is when it comes back.
 
-        There it is another generation, as it is when it comes back. Raises UnavailableError if nobody answers, and what
-        `SandboxClient.open` raises.
+        Raises UnavailableError if nobody answers, and what `SandboxClient.open` raises.
         """
         *others, last = sorted(self._clients, key=lambda url: _weight(url, session_id), reverse=True)
         for url in others:
             try:
                 return await self._clients[url].open(session_id)
-            except UnavailableError as error:
+            except (UnavailableError, DrainingError) as error:
                 log.warning("sandbox.away", url=url, error=str(error))
         return await self._clients[last].open(session_id)
 

@@ -7,7 +7,8 @@ RefusalError
 ├── BusyError         another call is under way in the session, or this id was for other code    409
 ├── LostError         that generation is over: variables and files are gone                      410
 ├── TooLargeError     more bytes than the limits allow                                           413
-└── FullError         no room for one more session now, or the service is about to end           503
+├── FullError         no room for one more session now                                           503
+└── DrainingError     the service is about to end: nothing begins here any more                  503
 """
 
 from http import HTTPStatus
@@ -62,9 +63,15 @@ class TooLargeError(RefusalError):
 
 
 class FullError(RefusalError):
-    """No room for one more session now, or the service is about to end."""
+    """No room for one more session now."""
 
     status, code = HTTPStatus.SERVICE_UNAVAILABLE, "full"
+
+
+class DrainingError(RefusalError):
+    """The service is about to end: nothing begins here any more."""
+
+    status, code = HTTPStatus.SERVICE_UNAVAILABLE, "draining"
 
 
 ALL: tuple[type[RefusalError], ...] = (
@@ -75,4 +82,5 @@ ALL: tuple[type[RefusalError], ...] = (
     LostError,
     TooLargeError,
     FullError,
+    DrainingError,
 )

@@ -114,6 +114,10 @@ class Session:
         reason = self.interpreter.ended or "closed"
         return Ended(self.id, self.generation, self.started_at, datetime.now(UTC), self.age.total_seconds(), reason)
 
+    def knows(self, call_id: str) -> bool:
+        """Whether a call of that id was made, and is remembered."""
+        return call_id in self._records
+
     async def execute(self, call_id: str, code: str, within: timedelta) -> Record:
         """Begin to execute code, or join the call of that id. The call goes on without whoever asked for it.
 

@@ -11,7 +11,7 @@ import structlog
 
 from shared.metrics.sandbox import ENDED
 from worker.sandbox import processes
-from worker.sandbox.errors import BadRequestError, FullError, LostError, NotFoundError
+from worker.sandbox.errors import BadRequestError, DrainingError, FullError, LostError, NotFoundError
 from worker.sandbox.interpreter import Interpreter, StartError
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.limits import DEFAULT, MB, Limits
@@ -86,14 +86,14 @@ class Sessions:
         await until_removed()
 
     async def open(self, session_id: str) -> tuple[Session, bool]:
-        """The session of that id, and whether it is new. Raises BadRequestError, FullError."""
+        """The session of that id, and whether it is new. Raises BadRequestError, DrainingError, FullError."""
         if ID.fullmatch(session_id) is None:
             raise BadRequestError("a session's id has 1 to 128 letters, digits, - and _")
         session = await self._current(session_id)
+        if self.is_draining and (session is None or not session.is_busy):
+            raise DrainingError("the service is about to end")
         if session is not None:
             return session, False
-        if self.is_draining:
-            raise FullError("the service is about to end")
         task = self._opening.get(session_id)
         if task is not None:
             return await asyncio.shield(task), False

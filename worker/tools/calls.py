@@ -21,8 +21,11 @@ Tell = Callable[[int, Object], None]
 """Told of each new output, and of what was found: the call's place, and what is new of it."""
 
 
-async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell) -> None:
+async def carry_out(
+    deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell, tell_again: Callable[[], None]
+) -> None:
     """Put the outputs of our tools into the calls, one after the other; those that have theirs are left alone.
+    `tell_again` tells of the step from its beginning, for a call has to begin anew.
 
     A crash loses what is not recorded yet, and the next worker carries out those calls again. Raises Failed.
     """
@@ -30,7 +33,9 @@ async def carry_out(deps: Deps, run: Row, step_id: str, made: list[Call], tell: 
         if call["type"] == code_interpreter.NAME and "files" not in call:
             tell_output = partial(_tell_output, tell, place)
             with tool_call(code_interpreter.NAME):
-                made[place] = await code_interpreter.carry_out(deps, run, call, f"{step_id}-{place}", tell_output)
+                made[place] = await code_interpreter.carry_out(
+                    deps, run, call, f"{step_id}-{place}", tell_output, tell_again
+                )
         if call["type"] == file_search.NAME and "results" not in call[file_search.NAME]:
             first = sum(
                 len(before[file_search.NAME]["results"]) for before in made[:place] if before["type"] == call["type"]

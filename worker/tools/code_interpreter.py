@@ -1,8 +1,8 @@
 """code_interpreter: what the model is offered, how a call is carried out, and what the model is told of it.
 
 The code runs in the sandbox, in the session of its thread. A worker that dies over a call leaves it running there; the
-next one asks for it under the same name and joins it. Where the session is lost with it the code is executed anew, in a
-new session: it may have run before.
+next one asks for it under the same name and joins it. So does the same worker where the service goes away for a moment.
+Where the session is lost with it the code is executed anew, in a new session: it may have run before.
 """
 
 import asyncio
@@ -25,10 +25,12 @@ from worker.sandbox.client import (
     LostError,
     RefusalError,
     SandboxSession,
+    SilentError,
     Text,
     UnavailableError,
 )
 from worker.sandbox.clients import SandboxClients
+from worker.sandbox.errors import DrainingError, FullError
 from worker.tools import code_files, code_input
 from worker.tools.code_outputs import Outputs
 from worker.tools.code_outputs import told as told_outputs
@@ -38,6 +40,8 @@ log = structlog.get_logger(__name__)
 NAME = "code_interpreter"
 DIRECTORY = "/mnt/data/"
 ROOM_WITHIN = timedelta(seconds=30)  # for a service that is full to have room again
+BACK_WITHIN = timedelta(seconds=8)  # for one that went away: a new version takes its place
+UNANSWERED = "The code interpreter's service does not answer."
 ASK_AGAIN_S = 1.0
 NAMED = 50  # files in the description
 
@@ -70,20 +74,31 @@ async def names(deps: Deps, run: Row) -> list[str]:
     return [*there, *code_files.placed(wanted, there)]
 
 
-async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell) -> dict[str, Any]:
-    """The call with its outputs; `name` is the sandbox's name of it. Raises Failed where there is no sandbox to ask."""
+async def carry_out(
+    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, tell_again: Callable[[], None]
+) -> dict[str, Any]:
+    """The call with its outputs; `name` is the sandbox's name of it. `tell_again` says that what was told of the call
+    begins anew. Raises Failed where there is no sandbox to ask.
+    """
     if deps.sandbox is None:
         message = "The code interpreter is not configured on this server (ASSISTANTD_SANDBOX_URL)."
         raise Failed("server_error", message)
-    try:
-        return await _in_session(deps, run, call, name, tell, deps.sandbox)
-    except UnavailableError as error:
-        log.warning("code.unavailable", error=str(error))
-        raise Failed("server_error", "The code interpreter's service does not answer.") from None
-    except LostError as error:
-        return _lost(call, f"The session ended: {error.message}")
-    except RefusalError as error:
-        raise Failed("server_error", f"The code interpreter refuses: {error.message}") from None
+    give_up_at: float | None = None
+    while True:
+        try:
+            return await _in_session(deps, run, call, name, tell, deps.sandbox)
+        except SilentError as error:
+            log.warning("code.silent", error=str(error))
+            raise Failed("server_error", UNANSWERED) from None
+        except (UnavailableError, LostError, DrainingError) as error:
+            log.warning("code.unavailable", error=str(error))
+            give_up_at = give_up_at or time.monotonic() + BACK_WITHIN.total_seconds()
+            if time.monotonic() > give_up_at:
+                raise Failed("server_error", UNANSWERED) from None
+        except RefusalError as error:
+            raise Failed("server_error", f"The code interpreter refuses: {error.message}") from None
+        await asyncio.sleep(ASK_AGAIN_S)
+        tell_again()
 
 
 def told(call: Mapping[str, Any]) -> str:
@@ -138,20 +153,16 @@ async def _in_session(
     return {**call, NAME: {"input": call[NAME]["input"], "outputs": outputs.all}, "notes": notes, "files": files}
 
 
-def _lost(call: Mapping[str, Any], note: str) -> dict[str, Any]:
-    return {**call, "notes": [note], "files": {}}
-
-
 async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:
-    """The thread's session; a service that is full is asked again for a while. Raises RefusalError and
-    UnavailableError.
+    """The thread's session; a service that is full, or about to end, is asked again for a while. Raises RefusalError
+    and UnavailableError.
     """
     give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
     while True:
         try:
             return await sandbox.open(thread_id)
-        except RefusalError as error:
-            if error.code != "full" or time.monotonic() > give_up_at:
+        except (FullError, DrainingError):
+            if time.monotonic() > give_up_at:
                 raise
             await asyncio.sleep(ASK_AGAIN_S)
 
