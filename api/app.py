@@ -13,6 +13,7 @@ from api.routes import (
     health,
     models,
     projects,
+    rate_limits,
     runs,
     service_accounts,
     threads,
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> Application:
         (vector_store_files.router, "Vector stores"),
         (models.router, "Models"),
         (projects.router, "Administration"),
+        (rate_limits.router, "Administration"),
         (service_accounts.router, "Administration"),
         (admin_keys.router, "Administration"),
     ):

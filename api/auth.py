@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.database import Database
 from shared.projects import keys
 from shared.projects.keys import Known
+from shared.projects.limits import Limits
 from shared.wire.fields import Dialect
 
 REMEMBERED_FOR_S = 1.0
@@ -32,10 +33,11 @@ class Unauthorized(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The project on whose behalf a request is made, and the dialect that it speaks."""
+    """The project on whose behalf a request is made, the dialect that it speaks, and what the project may do."""
 
     project_id: str
     dialect: Dialect
+    limits: Limits
 
 
 class KeyRing:

@@ -10,6 +10,7 @@ import structlog
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic.config import JsonDict
 
+from api.admission import Admission, admission_of
 from api.auth import Caller
 from api.services import Services
 from shared import ids
@@ -55,10 +56,17 @@ async def _caller(
     project_id = request.state.project_id
     named = {name: value for name, value in request.path_params.items() if ids.is_id(value)}
     structlog.contextvars.bind_contextvars(project_id=project_id, **named)  # for logs, until the request's end
-    return Caller(project_id, dialect)
+    return Caller(project_id, dialect, request.state.limits)
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def _admission(request: Request) -> Admission:
+    return admission_of(request)
+
+
+TheAdmission = Annotated[Admission, Depends(_admission)]
 
 
 AssistantId = Annotated[str, Path(), begins_with("asst")]

@@ -30,13 +30,14 @@ from api.errors import (
 from api.json_route import FORM, JSON, JsonRoute
 from api.replies import Reply
 from api.sse import EventStream
-from shared.errors import InvalidRequest, NotFound, TooLarge
+from shared.errors import InvalidRequest, NotFound, RateLimited, TooLarge
 from shared.wire.shapes.lists import Envelope
 
 Json = dict[str, Any]
 Operation = tuple[str, str]
 """Method, in lower case, and path."""
 
+ADMINISTRATION = "/v1/organization/"  # which has no limits
 COMPONENTS = "#/components/schemas/{model}"
 STREAM: Json = {"text/event-stream": {"schema": {"type": "string"}}}
 BYTES: Json = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
@@ -47,6 +48,7 @@ SAID = {
     UNAUTHORIZED: "There is no such key, or it does not open this.",
     STATUS[NotFound]: "There is no such object.",
     STATUS[TooLarge]: "The body is too large.",
+    STATUS[RateLimited]: "The project has used up what it may use in a minute; the answer says when to try again.",
     NO_SUCH_RANGE: "The file has none of these bytes.",
     INTERNAL: "The fault is ours.",
     UNAVAILABLE: "Something that we depend on is away; try again.",
@@ -170,5 +172,7 @@ def _errors(operation: Json, route: RouteContext) -> Iterator[int]:
         yield STATUS[TooLarge]
     if route.endpoint is not None and inspect.signature(route.endpoint).return_annotation is Download:
         yield NO_SUCH_RANGE
+    if not (route.path_format or "").startswith(ADMINISTRATION):
+        yield STATUS[RateLimited]
     yield INTERNAL
     yield UNAVAILABLE

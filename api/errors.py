@@ -4,6 +4,8 @@ A busy thread is a 400 and never a 409, and a malformed body a 400 and never a 4
 exception for the other that no code written for OpenAI catches.
 """
 
+import math
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -15,14 +17,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.admission import LimitsUnavailable
 from api.auth import Unauthorized
 from api.validation import describe
-from shared.errors import AssistantdError, InvalidRequest, NotFound, TooLarge
+from shared.errors import AssistantdError, InvalidRequest, NotFound, RateLimited, TooLarge
 from shared.files.storage import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-STATUS: dict[type[AssistantdError], int] = {NotFound: 404, InvalidRequest: 400, TooLarge: 413}
+STATUS: dict[type[AssistantdError], int] = {NotFound: 404, InvalidRequest: 400, TooLarge: 413, RateLimited: 429}
 OK = 200
 PARTIAL_CONTENT = 206
 UNAUTHORIZED = 401
@@ -58,6 +61,11 @@ def install(app: FastAPI) -> None:
     async def _domain(_: Request, error: AssistantdError) -> Response:
         return answer(_status(error), envelope(error.message, param=error.param, code=error.code))
 
+    @app.exception_handler(RateLimited)
+    async def _rate_limited(_: Request, error: RateLimited) -> Response:
+        body = envelope(error.message, kind=error.kind, code=error.code)
+        return answer(STATUS[RateLimited], body, _retry_after(error.retry_after))
+
     @app.exception_handler(Unauthorized)
     async def _unauthorized(_: Request, error: Unauthorized) -> Response:
         return answer(UNAUTHORIZED, envelope(error.message, code=error.code))
@@ -86,6 +94,11 @@ def install(app: FastAPI) -> None:
         message = "The server's database can't carry the request out at the moment. Please try again."
         return _unavailable(message, "database_unavailable")
 
+    @app.exception_handler(LimitsUnavailable)
+    async def _limits_away(_: Request, __: Exception) -> Response:
+        message = "The server can't count what your project uses at the moment. Please try again."
+        return _unavailable(message, "limits_unavailable")
+
     @app.exception_handler(StoreUnavailable)
     async def _store_away(request: Request, error: Exception) -> Response:
         log.error("store.away", path=request.url.path, reason=str(error))
@@ -97,6 +110,12 @@ def install(app: FastAPI) -> None:
 def _unavailable(message: str, code: str) -> Response:
     headers = {"retry-after": str(RETRY_AFTER_S)}
     return answer(UNAVAILABLE, envelope(message, kind="server_error", code=code), headers)
+
+
+def _retry_after(time: timedelta) -> dict[str, str]:
+    """When to try again: the official clients obey the milliseconds, others know the seconds, which are rounded up."""
+    milliseconds = math.ceil(time / timedelta(milliseconds=1))
+    return {"retry-after": str(math.ceil(milliseconds / 1000)), "retry-after-ms": str(milliseconds)}
 
 
 def _status(error: AssistantdError) -> int:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api import filters
+from api.admission import CREATES_RUNS, admission_of
 from api.errors import STATUS
 from api.idempotency import HEADER, once
 from api.scopes import scope_of
@@ -49,6 +50,7 @@ class JsonRoute(PlainRoute):
         filtered = filters.apply_to(self.dependant)
         kind = self._kind()
         scope = scope_of(self.path_format, self.methods or ())
+        counts = self.path_format not in CREATES_RUNS or "POST" not in (self.methods or ())
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
@@ -60,8 +62,15 @@ class JsonRoute(PlainRoute):
             if kind is None and request.method == "POST":
                 await _refuse_any(request)
             request.state.project_id = key.project_id
+            request.state.limits = key.limits
             if request.method == "POST" and HEADER in request.headers:
-                return await once(request, _keeper(key), handle)
+                return await once(request, _keeper(key), handle_counted)
+            return await handle_counted(request)
+
+        async def handle_counted(request: Request) -> Response:
+            """Behind the Idempotency-Key: what is answered from there counts for nothing."""
+            if counts:
+                await admission_of(request).of_request()
             return await handle(request)
 
         return handle_json

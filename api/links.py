@@ -16,6 +16,7 @@ from shared.wire.shapes.administration import (
     MadeKeyObject,
     ProjectKeyObject,
     ProjectObject,
+    RateLimitObject,
 )
 from shared.wire.shapes.assistants import AssistantFileObject, AssistantObject
 from shared.wire.shapes.files import FileObject, ModelObject, UploadObject, UploadPartObject
@@ -43,6 +44,7 @@ NAMED: dict[Any, dict[str, str]] = {
     VectorStoreFileObject: {"vector_store_id": "vector_store_id", "file_id": "id"},
     FileBatchObject: {"vector_store_id": "vector_store_id", "batch_id": "id"},
     ProjectObject: {"project_id": "id"},
+    RateLimitObject: {"project_id": "$request.path.project_id", "rate_limit_id": "id"},
     AccountObject: {"project_id": "$request.path.project_id", "service_account_id": "id"},
     MadeAccountObject: {"project_id": "$request.path.project_id", "service_account_id": "id"},
     MadeKeyObject: {"project_id": "$request.path.project_id", "api_key_id": "id"},

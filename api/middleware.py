@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
+from api.admission import headers_of
 from api.errors import STATUS, internal
 from shared import ids
 from shared.errors import TooLarge
@@ -26,7 +27,9 @@ PART = re.compile("/v1/uploads/[^/]+/parts")
 
 
 class RequestContext:
-    """Adds `x-request-id`, `openai-version` and `openai-processing-ms`; turns a defect into a 500 in the envelope."""
+    """Adds `x-request-id`, `openai-version`, `openai-processing-ms` and where the project stands with its limits; turns
+    a defect into a 500 in the envelope.
+    """
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
@@ -47,6 +50,7 @@ class RequestContext:
                 headers["openai-version"] = API_VERSION
                 took_s = time.monotonic() - began
                 headers["openai-processing-ms"] = str(int(took_s * 1000))
+                headers.update(headers_of(scope))
                 metrics.answered(scope.get("route"), scope["method"], message["status"], took_s)
             await send(message)
 

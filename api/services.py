@@ -11,10 +11,11 @@ from api.catalog import Catalog
 from api.expiry import expire_for_ever
 from api.rewriting import Rewriter, rewriter_of
 from api.streams import Streams
-from shared.database import Database, Executor
+from shared.database import Database, Transactional
 from shared.duties import must_not_end
 from shared.files.storage import BlobStore
 from shared.files.stores import store_of
+from shared.limits.windows import Windows
 from shared.metrics.process import measure_lag_for_ever, watch_pool
 from shared.metrics.rows import RowsCollector
 from shared.queue import Doorbell
@@ -32,12 +33,13 @@ class Services:
 
     settings: Settings
     database: Database
-    executor: Executor  # what handlers execute statements with: the database, or the request's transaction
+    executor: Transactional  # what handlers execute statements with: the database, or the request's transaction
     redis: "redis.asyncio.Redis"
     outbox: Sender
     doorbell: Doorbell
     streams: Streams
     keys: KeyRing
+    windows: Windows
     store: BlobStore
     catalog: Catalog
     searcher: Searcher
@@ -50,6 +52,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
     database = Database(settings.database_url, settings.database_pool)
     redis_client = connect(settings.redis_url, socket_timeout=5)
     outbox = Outbox(settings.redis_url)
+    windows = Windows(settings.redis_url)
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
     store = store_of(settings)
@@ -75,6 +78,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             doorbell=doorbell,
             streams=streams,
             keys=KeyRing(database),
+            windows=windows,
             store=store,
             catalog=catalog,
             searcher=searcher,
@@ -92,5 +96,6 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             await rewriter.close()
         await store.close()
         await outbox.close()
+        await windows.close()
         await redis_client.aclose()
         await database.close()

@@ -9,7 +9,7 @@ written must therefore be guarded by the database (a term, a primary key), not b
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -59,6 +59,14 @@ class Executor(Protocol):
         ...
 
 
+class Transactional(Executor, Protocol):
+    """An executor that can also do several things together: both of them."""
+
+    def transaction(self, idle_within: timedelta) -> AbstractAsyncContextManager[Executor]:
+        """What is executed with it happens together or not at all."""
+        ...
+
+
 class Transaction:
     """Several statements that happen together or not at all. One that fails leaves those before it as they are."""
 
@@ -74,6 +82,12 @@ class Transaction:
         """Execute and return the first row, or None."""
         rows = await self.all(statement, params)
         return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def transaction(self, idle_within: timedelta) -> AsyncGenerator["Transaction"]:
+        """It is one already; its end is that of the whole."""
+        del idle_within
+        yield self
 
 
 class Database:

@@ -4,12 +4,14 @@
     ├── NotFound          an id that doesn't exist in the caller's project
     │   └── UnknownModel  a model that nobody has
     ├── InvalidRequest    a request that can't be carried out as it stands
-    └── TooLarge          a body or file beyond its limit
+    ├── TooLarge          a body or file beyond its limit
+    └── RateLimited       more than the project may do in a minute
 
 A message here is the sentence that the client reads; which HTTP status it travels under is decided in `api/errors.py`.
 """
 
-from typing import TypeVar
+from datetime import timedelta
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -54,3 +56,12 @@ class InvalidRequest(AssistantdError):
 
 class TooLarge(AssistantdError):
     """More bytes than the contract allows."""
+
+
+class RateLimited(AssistantdError):
+    """More requests, or tokens, than the project may use in a minute; `retry_after` is when it may again."""
+
+    def __init__(self, message: str, kind: Literal["requests", "tokens"], retry_after: timedelta) -> None:
+        super().__init__(message, code="rate_limit_exceeded")
+        self.kind = kind
+        self.retry_after = retry_after

@@ -217,7 +217,12 @@ class Settings(WithFiles):
 
     run_expires_after: Seconds = Field(default=timedelta(seconds=600), description="from creation to `expired`")
     run_max_attempts: int = Field(default=3, ge=1, description="crashes of a worker that one run may cost")
-    project_concurrency: int | None = Field(default=None, ge=1, description="runs of one project held at once")
+    project_concurrency: int | None = Field(
+        default=None, ge=1, description="runs of one project held at once, unless it has a limit of its own"
+    )
+    limits_without_redis: Literal["admit", "refuse"] = Field(
+        default="admit", description="requests of limited projects while Redis can't count them"
+    )
     lease_duration: Seconds = Field(default=timedelta(seconds=10), description="silence after which a worker is dead")
     worker_concurrency: int = Field(default=1000, ge=1, le=10_000, description="runs that one process holds at once")
     ingest_memory: int = Field(default=2048, ge=512, description="MiB of address space that reading a file may take")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.database import Database
 from shared.files.storage import BlobStore
+from shared.limits.windows import Windows
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
@@ -24,6 +25,7 @@ class Deps:
     database: Database
     vital: Database  # a connection or two of their own for heartbeat and sweeper, however busy the others are
     outbox: Outbox
+    windows: Windows
     doorbell: Doorbell
     model: ModelClient
     searcher: Searcher

@@ -10,6 +10,7 @@ import structlog
 from shared.database import Database
 from shared.duties import must_not_end
 from shared.files.stores import store_of
+from shared.limits.windows import Windows
 from shared.metrics import worker as metrics
 from shared.metrics.process import measure_lag_for_ever, watch_pool
 from shared.queue import Doorbell
@@ -59,6 +60,7 @@ class WorkerServices:
             database=Database(settings.database_url, settings.database_pool),
             vital=Database(settings.database_url, pool_size=2),
             outbox=outbox,
+            windows=Windows(settings.redis_url),
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
             searcher=Searcher.of(settings),
@@ -69,6 +71,7 @@ class WorkerServices:
             slots=Slots(),
             readers=Children(),
         )
+        self._deps.live.limited = True  # until the first sweep knows
         duties = (
             heartbeat.beat_for_ever,
             cancels.hear_for_ever,
@@ -115,6 +118,7 @@ class WorkerServices:
             await self.deps.sandbox.close()
         await self.deps.store.close()
         await self.deps.outbox.close()
+        await self.deps.windows.close()
         await self.deps.vital.close()
         await self.deps.database.close()
 

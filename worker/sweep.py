@@ -18,6 +18,7 @@ from shared.files import commands as files
 from shared.idempotency.statements import FORGET
 from shared.metrics import runs as metrics
 from shared.metrics.worker import LAST_SWEEP, SWEEPS_FAILED, SWEPT
+from shared.projects import limits
 from shared.queue import RUNS_QUEUE
 from shared.runs import commands, overdue, statements, transitions
 from shared.runs.overdue import AT_MOST
@@ -42,13 +43,18 @@ async def sweep_for_ever(deps: Deps) -> None:
 
 async def sweep(deps: Deps) -> None:
     """Each duty once; one that fails, because the database or the store is away, keeps none of the others waiting."""
-    for duty in (_requeue, _end, _promote, _ring, sweep_files, _forget):
+    for duty in (_notice_limits, _requeue, _end, _promote, _ring, sweep_files, _forget):
         try:
             await duty(deps)
         except (SQLAlchemyError, OSError) as error:
             SWEEPS_FAILED.labels(duty.__name__.removeprefix("_")).inc()
             log.warning("sweep.failed", duty=duty.__name__.removeprefix("_"), error=type(error).__name__)
     LAST_SWEEP.set_to_current_time()
+
+
+async def _notice_limits(deps: Deps) -> None:
+    """Whether claims have to look at limits; a limit that is new is known to all workers in a second."""
+    deps.live.limited = await limits.any_on_runs(deps.vital)
 
 
 async def _requeue(deps: Deps) -> None:

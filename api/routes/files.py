@@ -49,6 +49,7 @@ async def upload_file(
         purpose=purpose,
         chunks=pieces(file, limits.FILE_BYTES, "A file", "file"),
         expires_after=None if seconds is None else timedelta(seconds=seconds),
+        at_most=caller.limits.stored_bytes,
     )
     return reply(file_object(row))
 

@@ -42,8 +42,8 @@ async def get_project(project_id: ProjectId, services: TheServices) -> Reply[Pro
 
 @router.post("/organization/projects/{project_id}")
 async def modify_project(project_id: ProjectId, body: ModifyProject, services: TheServices) -> Reply[ProjectObject]:
-    """Give a project another name."""
-    return reply(project_object(await projects.modify(services.executor, project_id, body.name)))
+    """Give a project another name, or other limits."""
+    return reply(project_object(await projects.modify(services.executor, project_id, body.columns())))
 
 
 @router.post("/organization/projects/{project_id}/archive")

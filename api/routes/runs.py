@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header
 
 from api import launch, searched_files
 from api.auth import Caller
-from api.dependencies import Contents, RunId, StepId, TheCaller, ThePage, TheServices, ThreadId
+from api.dependencies import Contents, RunId, StepId, TheAdmission, TheCaller, ThePage, TheServices, ThreadId
 from api.filters import TheMetadata
 from api.json_route import JsonRoute
 from api.launch import RunStream
@@ -33,12 +33,13 @@ router = APIRouter(route_class=JsonRoute)
 
 @router.post("/threads/runs")
 async def create_thread_and_run(
-    body: CreateThreadAndRun, caller: TheCaller, services: TheServices
+    body: CreateThreadAndRun, caller: TheCaller, services: TheServices, admission: TheAdmission
 ) -> Reply[RunObject] | RunStream:
     """Create a thread and run it; streamed, if asked for."""
     thread = body.thread or CreateThread()
     for message in thread.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
+    await admission.of_run(services.executor, body.model, body.assistant_id)
     await files.require(services.executor, caller.project_id, body.referred_files())
     await _require_choice(services, caller, body)
     makes_stores = any(resources and resources.stores_to_make() for resources in body.resources())
@@ -61,11 +62,17 @@ async def create_thread_and_run(
 
 @router.post("/threads/{thread_id}/runs")
 async def create_run(
-    thread_id: ThreadId, body: CreateRun, caller: TheCaller, services: TheServices, contents: Contents
+    thread_id: ThreadId,
+    body: CreateRun,
+    caller: TheCaller,
+    services: TheServices,
+    contents: Contents,
+    admission: TheAdmission,
 ) -> Reply[RunObject] | RunStream:
     """Create a run; streamed, if asked for."""
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
+    await admission.of_run(services.executor, body.model, body.assistant_id)
     await files.require(services.executor, caller.project_id, body.referred_files())
     await _require_choice(services, caller, body)
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"

@@ -17,7 +17,8 @@ router = APIRouter(route_class=JsonRoute)
 @router.post("/uploads")
 async def create_upload(body: CreateUpload, caller: TheCaller, services: TheServices) -> Reply[UploadObject]:
     """Announce a file that comes in parts; it has an hour."""
-    return reply(upload_object(await uploads.create(services.executor, caller.project_id, body.columns())))
+    at_most = caller.limits.stored_bytes
+    return reply(upload_object(await uploads.create(services.executor, caller.project_id, body.columns(), at_most)))
 
 
 @router.post("/uploads/{upload_id}/parts")
@@ -37,7 +38,13 @@ async def complete_upload(
 ) -> Reply[UploadObject]:
     """Make the file of its parts."""
     upload, file = await uploads.complete(
-        services.executor, services.store, caller.project_id, upload_id, body.part_ids, body.md5
+        services.executor,
+        services.store,
+        caller.project_id,
+        upload_id,
+        body.part_ids,
+        body.md5,
+        caller.limits.stored_bytes,
     )
     return reply(upload_object(upload, file))
 

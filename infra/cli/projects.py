@@ -1,12 +1,39 @@
 """`assistantd projects …`: the tenants."""
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
 from infra.cli.database import with_database
 from infra.cli.options import DataDir
 
+if TYPE_CHECKING:
+    from shared.database import Database
+
 app = typer.Typer(no_args_is_help=True)
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an option says; None lifts the limit, where an option that isn't given leaves it."""
+
+    value: int | None
+
+
+def _limit(text: str) -> Limit:
+    if text == NONE:
+        return Limit(None)
+    if not text.isdecimal() or not 1 <= int(text) <= 2**53 - 1:
+        raise typer.BadParameter(f"expected a whole number from 1, or {NONE}")
+    return Limit(int(text))
+
+
+def _option(told: str) -> Any:
+    return typer.Option(help=f"{told}; `{NONE}` lifts it.", parser=_limit, metavar=f"NUMBER|{NONE}")
 
 
 @app.command("create")
@@ -33,7 +60,7 @@ def rename(project_id: str, name: str, data_dir: DataDir = None) -> None:
     """Give a project another name."""
     from shared.projects import commands as projects
 
-    with_database(data_dir, lambda db: projects.modify(db, project_id, name))
+    with_database(data_dir, lambda db: projects.modify(db, project_id, {"name": name}))
 
 
 @app.command("archive")
@@ -42,3 +69,70 @@ def archive(project_id: str, data_dir: DataDir = None) -> None:
     from shared.projects import commands as projects
 
     with_database(data_dir, lambda db: projects.archive(db, project_id))
+
+
+@app.command("limit")
+def limit(
+    project_id: str,
+    model: Annotated[
+        str | None, typer.Option(help="The limits are those of its runs; without, of the whole project.")
+    ] = None,
+    *,
+    requests_per_minute: Annotated[Limit | None, _option("Requests, or with --model new runs, a minute")] = None,
+    tokens_per_minute: Annotated[Limit | None, _option("With --model: tokens of its runs a minute")] = None,
+    concurrent_runs: Annotated[Limit | None, _option("Runs worked on at once; others wait")] = None,
+    stored_bytes: Annotated[Limit | None, _option("Bytes of all files together")] = None,
+    sandbox_sessions: Annotated[Limit | None, _option("Sessions of the code interpreter at once")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Limit what a project may do. Every process knows it a second later."""
+    from shared.projects import commands as projects
+    from shared.projects import limits
+
+    of_model = {"max_requests": requests_per_minute, "max_tokens": tokens_per_minute}
+    of_project = {
+        "max_requests_per_minute": requests_per_minute,
+        "max_concurrent_runs": concurrent_runs,
+        "max_stored_bytes": stored_bytes,
+        "max_sandbox_sessions": sandbox_sessions,
+    }
+    asked, others = (of_project, {"max_tokens": tokens_per_minute}) if model is None else (of_model, of_project)
+    changes = {name: given.value for name, given in asked.items() if given is not None}
+    stray = {name for name, given in others.items() if given is not None} - {"max_requests_per_minute"}
+    if not changes or stray:
+        raise typer.BadParameter("give limits of the project, or with --model requests or tokens a minute")
+
+    async def change(db: "Database") -> None:
+        if model is None:
+            await projects.modify(db, project_id, changes)
+        else:
+            await limits.modify_rate(db, project_id, model, changes)
+
+    with_database(data_dir, change)
+
+
+@app.command("limits")
+def limits(project_id: str, data_dir: DataDir = None) -> None:
+    """Show a project's limits, those that there are."""
+    from shared.projects import commands as projects
+    from shared.projects import limits
+
+    async def read(db: "Database") -> list[tuple[str, int | None]]:
+        project = await projects.get(db, project_id)
+        found = [(told, project[column]) for column, told in _TOLD.items()]
+        for rate in await limits.rates(db, project_id):
+            found += [(f"{told} of {rate['model']}", rate[column]) for column, told in _TOLD_OF_MODELS.items()]
+        return found
+
+    for told, value in with_database(data_dir, read):
+        if value is not None:
+            print(f"{value}  {told}")
+
+
+_TOLD = {
+    "max_requests_per_minute": "requests a minute",
+    "max_concurrent_runs": "runs at once",
+    "max_stored_bytes": "bytes of files",
+    "max_sandbox_sessions": "sessions of the code interpreter at once",
+}
+_TOLD_OF_MODELS = {"max_requests": "new runs a minute", "max_tokens": "tokens a minute"}

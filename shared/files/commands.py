@@ -5,15 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from shared import ids, table
-from shared.database import Executor, Row
+from shared.database import Executor, Row, Transactional
 from shared.errors import NotFound, found
-from shared.files import statements
+from shared.files import room, statements
 from shared.files.rows import File
 from shared.files.storage import BlobStore, Stored, discard, keep_if_written
 
 
 async def upload(
-    db: Executor,
+    db: Transactional,
     store: BlobStore,
     project_id: str,
     *,
@@ -21,12 +21,18 @@ async def upload(
     purpose: str,
     chunks: AsyncIterable[bytes],
     expires_after: timedelta | None = None,
+    at_most: int | None = None,
 ) -> Row:
-    """Store the bytes, then the row. A crash or a broken connection between leaves bytes for `orphans.py`."""
+    """Store the bytes, then the row. A crash or a broken connection between leaves bytes for `orphans.py`.
+
+    Raises InvalidRequest if the project's files would then have more than `at_most` bytes together.
+    """
+    await room.require(db, project_id, 1, at_most)  # where there is none at all, nothing is stored
     file_id = ids.new("file")
     stored = await store.put(file_id, chunks)
     params = {**_facts(file_id, project_id, filename, purpose, stored), "expires_after": expires_after}
-    row = await keep_if_written(store, file_id, db.one(statements.INSERT, params))
+    keeping = room.keep(db, statements.INSERT, params, stored.bytes, at_most)
+    row = await keep_if_written(store, file_id, keeping)
     if row is None:
         raise LookupError("INSERT INTO files returned no row")
     return row

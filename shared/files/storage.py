@@ -18,6 +18,7 @@ import structlog
 
 from shared import ids
 from shared.database import REFUSED, Row
+from shared.errors import AssistantdError
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +97,7 @@ async def keep_if_written(store: BlobStore, key: str, writing: Awaitable[Row | N
     """
     try:
         row = await writing
-    except REFUSED:
+    except (*REFUSED, AssistantdError):
         await discard(store, key)
         raise
     if row is None:

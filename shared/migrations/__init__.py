@@ -11,7 +11,7 @@ from shared.database import driver_url
 from shared.embeddings.rows import EmbeddingSpace
 from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
-from shared.projects.rows import AdminKey, ApiKey, Project, ServiceAccount
+from shared.projects.rows import AdminKey, ApiKey, Project, RateLimit, ServiceAccount
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
@@ -19,6 +19,7 @@ from shared.vector_stores.rows import Chunk, FileBatch, Passage, RemovedFile, St
 
 TABLES = (
     Project,
+    RateLimit,
     ServiceAccount,
     ApiKey,
     AdminKey,

@@ -1,6 +1,7 @@
 """What can be done to projects and to the service accounts in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -37,14 +38,16 @@ async def list_all(db: Database) -> Sequence[Row]:
     return await db.all(statements.LIST_PROJECTS)
 
 
-async def modify(db: Executor, project_id: str, name: str | None) -> Row:
-    """Give the project another name, if there is one. Raises NotFound, or InvalidRequest if it is archived or the name
-    is taken.
+async def modify(db: Executor, project_id: str, changes: Mapping[str, Any]) -> Row:
+    """Change the project's name or limits, those columns that are given. Raises NotFound, or InvalidRequest if it is
+    archived or the name is taken.
     """
-    try:
-        row = await db.one(statements.RENAME, {"id": project_id, "name": name})
-    except IntegrityError:
-        raise _taken(name or "") from None
+    row = None
+    if changes:
+        try:
+            row = await table.modify(db, Project, {"id": project_id, "archived_at": None}, changes)
+        except IntegrityError:
+            raise _taken(changes["name"]) from None
     return row or await require_active(db, project_id)
 
 

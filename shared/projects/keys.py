@@ -18,6 +18,7 @@ from shared.database import Database, Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import commands as projects
 from shared.projects import statements
+from shared.projects.limits import Limits
 from shared.projects.rows import AdminKey, ApiKey
 from shared.projects.scopes import OF_ADMINS, OF_PROJECTS, opened
 from shared.settings import KEY_PREFIX
@@ -39,13 +40,14 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A key that opens something: a project, or without one the administration."""
+    """A key that opens something: a project, of which it tells the limits, or without one the administration."""
 
     id: str
     project_id: str | None
     scopes: frozenset[str]
     archived: bool
     expires_in_s: float | None
+    limits: Limits
 
 
 async def create(
@@ -167,7 +169,7 @@ async def recognise(db: Database, key_digest: str) -> Known | None:
         used = statements.NOTE_USE_BY_ADMIN if of_admin else statements.NOTE_USE
         await db.all(used, {"id": row["id"], "noted_every": NOTED_EVERY})
     scopes = opened(row["scopes"], OF_ADMINS if of_admin else OF_PROJECTS)
-    return Known(row["id"], row["project_id"], scopes, row["archived"], row["expires_in_s"])
+    return Known(row["id"], row["project_id"], scopes, row["archived"], row["expires_in_s"], Limits.of(row))
 
 
 def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:

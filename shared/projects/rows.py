@@ -2,26 +2,51 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
 from shared.columns import Instant
 
 
+def _limit() -> Any:
+    return Field(default=None, sa_column=Column(BigInteger))
+
+
 class Project(SQLModel, table=True):
-    """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name."""
+    """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name.
+    Limits that are null are none.
+    """
 
     __tablename__ = "projects"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
     id: str = columns.primary_key()
     created_at: Instant = columns.created_at()
     archived_at: Instant | None = columns.instant()
     name: str = columns.required_text()
+    max_requests_per_minute: int | None = _limit()
+    max_concurrent_runs: int | None = _limit()
+    max_stored_bytes: int | None = _limit()
+    max_sandbox_sessions: int | None = _limit()
 
     __table_args__ = (
         Index("projects_named", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
         Index("projects_listed", "created_at", "id"),
+        Index("projects_limited", "id", postgresql_where=text("max_concurrent_runs IS NOT NULL")),
     )
+
+
+class RateLimit(SQLModel, table=True):
+    """What a project may do with one model in a minute; null is as much as it likes. The name is the one that runs
+    bear, which need not be the endpoint's.
+    """
+
+    __tablename__ = "rate_limits"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    project_id: str = Field(
+        sa_column=Column(Text, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True, nullable=False)
+    )
+    model: str = Field(sa_column=Column(Text(collation="C"), primary_key=True, nullable=False))
+    max_requests: int | None = _limit()
+    max_tokens: int | None = _limit()
 
 
 class ServiceAccount(SQLModel, table=True):

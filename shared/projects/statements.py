@@ -1,4 +1,4 @@
-"""The SQL of projects, service accounts and keys."""
+"""The SQL of projects, their limits, service accounts and keys."""
 
 from sqlalchemy import text
 
@@ -45,9 +45,6 @@ CREATE_ADMIN_KEY = text(f"INSERT INTO admin_keys (id, {_COLUMNS}) VALUES (:key_i
 
 ARCHIVE = text("UPDATE projects SET archived_at = coalesce(archived_at, now()) WHERE id = :id RETURNING *")
 
-RENAME = text("""
-UPDATE projects SET name = coalesce(:name, name) WHERE id = :id AND archived_at IS NULL RETURNING *""")
-
 OWNERS = text("SELECT * FROM service_accounts WHERE id = ANY(:ids)")
 
 LIST_KEYS = text("""
@@ -76,15 +73,31 @@ _OPEN = "hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_
 _TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
   (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval)) AS to_note"""
 
-# Two looks into unique indexes: which kind of key it is, is not known before.
+# Two looks into unique indexes: which kind of key it is, is not known before. What the project may do comes with it.
 RECOGNISE = text(f"""
-SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived, {_TIMES}
+SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived, {_TIMES}, max_requests_per_minute,
+  max_stored_bytes, (
+    SELECT jsonb_object_agg(model, jsonb_build_array(max_requests, max_tokens)) FROM rate_limits
+    WHERE rate_limits.project_id = projects.id AND coalesce(max_requests, max_tokens) IS NOT NULL) AS rates
 FROM api_keys JOIN projects ON projects.id = project_id WHERE {_OPEN}
 UNION ALL
-SELECT id, NULL, scopes, false, {_TIMES} FROM admin_keys WHERE {_OPEN}""")
+SELECT id, NULL, scopes, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
 
 _USED = "id = :id AND (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval))"
 
 NOTE_USE = text(f"UPDATE api_keys SET last_used_at = now() WHERE {_USED}")
 
 NOTE_USE_BY_ADMIN = text(f"UPDATE admin_keys SET last_used_at = now() WHERE {_USED}")
+
+RATES = text("SELECT * FROM rate_limits WHERE project_id = :project_id ORDER BY model")
+
+SET_RATE = text("""
+INSERT INTO rate_limits AS kept (project_id, model, max_requests, max_tokens)
+SELECT id, :model, CAST(:max_requests AS bigint), CAST(:max_tokens AS bigint)
+FROM projects WHERE id = :project_id AND archived_at IS NULL FOR SHARE
+ON CONFLICT (project_id, model) DO UPDATE SET
+  max_requests = CASE WHEN :set_max_requests THEN excluded.max_requests ELSE kept.max_requests END,
+  max_tokens = CASE WHEN :set_max_tokens THEN excluded.max_tokens ELSE kept.max_tokens END
+RETURNING *""")
+
+LIMITED = text("SELECT id FROM projects WHERE max_concurrent_runs IS NOT NULL LIMIT 1")

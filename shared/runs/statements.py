@@ -161,15 +161,19 @@ OWNER_OF_THREAD = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND {L
 
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 
-# A project may be limited to so many runs at once.
-_WITHIN_LIMIT = """(
+# How many runs of a project may be held at once: its own limit, else everybody's; null where there is neither. Those
+# beyond it wait, and none is refused.
+_AT_ONCE = "coalesce((SELECT max_concurrent_runs FROM projects WHERE id = {project_id}), CAST(:at_once AS bigint))"
+
+_WITHIN_LIMIT = f"""coalesce((
 SELECT count(*) FROM runs AS others WHERE others.project_id = runs.project_id AND others.status = 'in_progress')
-< :at_once"""
+< {_AT_ONCE.format(project_id=":project_id")}, true)"""
 
 # Doorbells are lost with Redis: whoever is still queued after a while is rung for again.
 RING_AGAIN = text(f"""
 WITH full_up AS (
-  SELECT project_id FROM runs WHERE status = 'in_progress' GROUP BY project_id HAVING count(*) >= CAST(:at_once AS int))
+  SELECT project_id FROM runs WHERE status = 'in_progress' GROUP BY project_id
+  HAVING count(*) >= {_AT_ONCE.format(project_id="runs.project_id")})
 UPDATE runs SET rung_at = now() WHERE id IN (
   SELECT id FROM runs WHERE {WAITS_FOR_WORKER} AND (rung_at IS NULL OR rung_at < now() - :patience)
   AND project_id NOT IN (SELECT project_id FROM full_up)
@@ -203,16 +207,16 @@ _WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_atte
 # Projects with queued runs (found by leaping from one to the next in the index), with their oldest runs and how many
 # they hold. A few rows a project are looked at, however many are queued.
 _CANDIDATES = f"""
-WITH RECURSIVE projects AS (
+WITH RECURSIVE tenants AS (
   (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} ORDER BY project_id LIMIT 1)
   UNION ALL
-  SELECT (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} AND project_id > projects.project_id
+  SELECT (SELECT project_id FROM runs WHERE {WAITS_FOR_WORKER} AND project_id > tenants.project_id
           ORDER BY project_id LIMIT 1)
-  FROM projects WHERE projects.project_id IS NOT NULL),
+  FROM tenants WHERE tenants.project_id IS NOT NULL),
 candidates AS (
-  SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = projects.project_id AND status = 'in_progress') AS held
-  FROM projects, LATERAL (
-    SELECT id, project_id, created_at FROM runs WHERE project_id = projects.project_id AND {WAITS_FOR_WORKER}
+  SELECT oldest.*, (SELECT count(*) FROM runs WHERE project_id = tenants.project_id AND status = 'in_progress') AS held
+  FROM tenants, LATERAL (
+    SELECT id, project_id, created_at FROM runs WHERE project_id = tenants.project_id AND {WAITS_FOR_WORKER}
     AND cancel_requested_at IS NULL AND expires_at > now() AND {_WITH_ROOM} ORDER BY created_at, id LIMIT {{each}}
   ) AS oldest)"""
 
@@ -223,12 +227,13 @@ _FAIREST = f"""(
 SELECT runs.id FROM candidates JOIN runs USING (id) WHERE {WAITS_FOR_WORKER}
 ORDER BY held, candidates.created_at LIMIT 1 FOR UPDATE OF runs SKIP LOCKED)"""
 
-# The same where projects have a limit. Claims within one project are then made one after the other, each in a
+# The same where projects have a limit. Claims within such a project are then made one after the other, each in a
 # transaction that begins with this lock: two that counted at the same time would both find the last place free.
 TURN = text(f"""
 {_CANDIDATES.format(each=1)}
-SELECT project_id, pg_advisory_xact_lock(hashtextextended(project_id, 0)) FROM (
-  SELECT project_id FROM candidates WHERE held < :at_once ORDER BY held, created_at LIMIT 1) AS next""")
+SELECT project_id, CASE WHEN at_once IS NOT NULL THEN pg_advisory_xact_lock(hashtextextended(project_id, 0)) END FROM (
+  SELECT * FROM (SELECT *, {_AT_ONCE.format(project_id="candidates.project_id")} AS at_once FROM candidates) AS limited
+  WHERE at_once IS NULL OR held < at_once ORDER BY held, created_at LIMIT 1) AS next""")
 
 _OLDEST_WITHIN_LIMIT = f"""(
 SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} AND cancel_requested_at IS NULL
@@ -251,9 +256,9 @@ class ContextLimits(NamedTuple):
 
 
 def claim(move: Transition, run_id: str, context: ContextLimits, *, room: bool) -> Statement:
-    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context`, `steps` (how many it has) and
-    `unfinished` (the step in progress, as JSON), as they were in the term `seen`: the one before, unless others took
-    the run and gave it back while this waited.
+    """Carry out `transitions.claim` on this run. Returns it with `claimed_at`, `context`, `steps` (how many it has),
+    `tokens_a_minute` (its project's limit for its model) and `unfinished` (the step in progress, as JSON), as they were
+    in the term `seen`: the one before, unless others took the run and gave it back while this waited.
 
     `room` says whether it may be one on its last attempt.
     """
@@ -265,8 +270,12 @@ def claim_fairly(move: Transition, context: ContextLimits, *, room: bool) -> Sta
     return _claim_of(move, f"id = {_FAIREST}", context, {"room": room})
 
 
-def claim_within(move: Transition, project_id: str, at_once: int, context: ContextLimits, *, room: bool) -> Statement:
-    """The same on the project's oldest run, if it holds fewer than `at_once`; to be preceded by `TURN`."""
+def claim_within(
+    move: Transition, project_id: str, at_once: int | None, context: ContextLimits, *, room: bool
+) -> Statement:
+    """The same on the project's oldest run, if it holds fewer than its limit, or without one than `at_once`; to be
+    preceded by `TURN`.
+    """
     params = {"project_id": project_id, "at_once": at_once, "room": room}
     return _claim_of(move, f"id = {_OLDEST_WITHIN_LIMIT}", context, params)
 
@@ -442,7 +451,9 @@ def _claim(shape: _Shape, which: str) -> TextClause:
     return text(f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
 SELECT claimed.*, now() AS claimed_at, ({_CONTEXT.format(thread_id="claimed.thread_id")}) AS context,
-  (SELECT term FROM runs WHERE id = claimed.id) AS seen, done.steps, done.unfinished
+  (SELECT term FROM runs WHERE id = claimed.id) AS seen, done.steps, done.unfinished,
+  (SELECT max_tokens FROM rate_limits WHERE project_id = claimed.project_id AND model = claimed.model)
+    AS tokens_a_minute
 FROM claimed, LATERAL (
   SELECT count(*) AS steps, jsonb_agg(to_jsonb(step)) FILTER (WHERE status = 'in_progress') -> 0 AS unfinished
   FROM run_steps AS step WHERE run_id = claimed.id) AS done""")

@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 
 from shared import ids
 from shared.crashpoints import crossing
-from shared.database import Executor, Row
+from shared.database import Executor, Row, Transactional
 from shared.errors import InvalidRequest, found
+from shared.files import room
 from shared.files.storage import BlobStore, keep_if_written
 from shared.uploads import statements
 from shared.wire import limits
@@ -20,8 +21,11 @@ KEPT = timedelta(days=1)  # how long it is remembered how an upload ended
 _MOST = {"most_bytes": limits.UPLOAD_PARTS_BYTES, "most_parts": limits.UPLOAD_PARTS}
 
 
-async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> Row:
-    """Insert an upload; `columns` are those of `wire.uploads.CreateUpload`."""
+async def create(db: Executor, project_id: str, columns: Mapping[str, Any], at_most: int | None = None) -> Row:
+    """Insert an upload; `columns` are those of `wire.uploads.CreateUpload`. Raises InvalidRequest if its file would
+    give the project's files more than `at_most` bytes.
+    """
+    await room.require(db, project_id, columns["bytes"], at_most)
     params = {**columns, "id": ids.new("upload"), "project_id": project_id, "lifetime": LIFETIME, "grace": GRACE}
     row = await db.one(statements.CREATE, params)
     if row is None:
@@ -52,23 +56,32 @@ async def add_part(
 
 
 async def complete(
-    db: Executor, store: BlobStore, project_id: str, upload_id: str, part_ids: Sequence[str], md5: str | None
+    db: Transactional,
+    store: BlobStore,
+    project_id: str,
+    upload_id: str,
+    part_ids: Sequence[str],
+    md5: str | None,
+    at_most: int | None = None,
 ) -> tuple[Row, Row]:
     """Make a file of these parts in this order; returns the upload and the file.
 
     The bytes go from the parts to the file in pieces, then one commit ends the upload and begins the file. A crash
     before it leaves the upload as it was, and the bytes written until then to `files/orphans.py`.
 
-    Raises NotFound, or InvalidRequest if the upload is over, or its parts are not what was declared.
+    Raises NotFound, or InvalidRequest if the upload is over, its parts are not what was declared, or the file would
+    give the project's more than `at_most` bytes.
     """
     upload = await _pending(db, project_id, upload_id)
     sizes = {row["id"]: row["bytes"] for row in await db.all(statements.PARTS, _key(project_id, upload_id))}
     _check(upload, sizes, part_ids)
+    await room.require(db, project_id, upload["bytes"], at_most)  # before its bytes are stored, and again with its row
     file_id = ids.new("file")
     stored = await store.put(file_id, _joined(store, part_ids, md5))
     crossing("upload.joined")
     params = {"file_id": file_id, "sha256": stored.sha256, **_key(project_id, upload_id)}
-    file = await keep_if_written(store, file_id, db.one(statements.COMPLETE, params))
+    keeping = room.keep(db, statements.COMPLETE, params, upload["bytes"], at_most)
+    file = await keep_if_written(store, file_id, keeping)
     if file is None:
         _refuse(await get(db, project_id, upload_id))
     crossing("upload.completed")

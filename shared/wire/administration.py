@@ -1,10 +1,10 @@
-"""Projects, service accounts and keys on the wire. `residency`, keys of encryption elsewhere and roles have no effect
-here, so they are no fields.
+"""Projects, their limits, service accounts and keys on the wire. `residency`, keys of encryption elsewhere and roles
+have no effect here, so they are no fields.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -22,10 +22,24 @@ from shared.wire.shapes.administration import (
     MadeKeyObject,
     ProjectKeyObject,
     ProjectObject,
+    RateLimitObject,
 )
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=limits.ORGANIZATION_NAME)]
+Limit = Annotated[int, Field(ge=1, le=limits.PROJECT_LIMIT)]
+PerMinute = Annotated[int, Field(ge=1, le=limits.INTEGER)]
 Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
+
+NO_LIMIT = limits.INTEGER  # the original's shape has no word for it
+RATE_LIMIT = "rl-"  # how the ids of rate limits begin; a model's name follows
+
+_LIMITS = {
+    "max_requests_per_1_minute": "max_requests_per_minute",
+    "max_concurrent_runs": "max_concurrent_runs",
+    "max_stored_bytes": "max_stored_bytes",
+    "max_sandbox_sessions": "max_sandbox_sessions",
+}
+_RATES = {"max_requests_per_1_minute": "max_requests", "max_tokens_per_1_minute": "max_tokens"}
 
 
 class CreateProject(Body):
@@ -34,10 +48,48 @@ class CreateProject(Body):
     name: Name
 
 
+class NewLimits(Body):
+    """Limits of a project, those that are given; null lifts one."""
+
+    max_requests_per_1_minute: Limit | None = None
+    max_concurrent_runs: Limit | None = None
+    max_stored_bytes: Limit | None = None
+    max_sandbox_sessions: Limit | None = None
+
+
+class ProjectExtension(Body):
+    """What the original doesn't have."""
+
+    limits: NewLimits | None = None
+
+
 class ModifyProject(Body):
-    """Another name for it."""
+    """Another name for it, or other limits."""
 
     name: Name | None = None
+    assistantd: ProjectExtension | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that it changes."""
+        limits = (self.assistantd and self.assistantd.limits) or NewLimits()
+        changes = {_LIMITS[name]: value for name, value in limits.model_dump(exclude_unset=True).items()}
+        return changes if self.name is None else {**changes, "name": self.name}
+
+
+class ModifyRateLimit(Body):
+    """What the project may do with a model in a minute. Null lifts a limit, as does the number that no limit is shown
+    as. What is limited by the day, and images and audio, have no meaning here, so they are no fields.
+    """
+
+    max_requests_per_1_minute: PerMinute | None = None
+    max_tokens_per_1_minute: PerMinute | None = None
+
+    def columns(self) -> dict[str, int | None]:
+        """The columns that it changes."""
+        return {
+            _RATES[name]: None if value == NO_LIMIT else value
+            for name, value in self.model_dump(exclude_unset=True).items()
+        }
 
 
 class CreateAccount(Body):
@@ -82,6 +134,26 @@ def project_object(row: Row) -> ProjectObject:
         "created_at": seconds(row["created_at"]),
         "archived_at": seconds(row["archived_at"]),
         "status": "active" if row["archived_at"] is None else "archived",
+        "assistantd": {
+            "limits": {
+                "max_requests_per_1_minute": row["max_requests_per_minute"],
+                "max_concurrent_runs": row["max_concurrent_runs"],
+                "max_stored_bytes": row["max_stored_bytes"],
+                "max_sandbox_sessions": row["max_sandbox_sessions"],
+            }
+        },
+    }
+
+
+def rate_limit_object(model: str, row: Row | None) -> RateLimitObject:
+    """What a project may do with a model, as it was set; None if it never was."""
+    requests, tokens = (row["max_requests"], row["max_tokens"]) if row is not None else (None, None)
+    return {
+        "id": RATE_LIMIT + model,
+        "object": "project.rate_limit",
+        "model": model,
+        "max_requests_per_1_minute": NO_LIMIT if requests is None else requests,
+        "max_tokens_per_1_minute": NO_LIMIT if tokens is None else tokens,
     }
 
 

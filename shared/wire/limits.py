@@ -54,6 +54,7 @@ FILE_EXPIRY_SECONDS = (3600, 2_592_000)
 ORGANIZATION_NAME = 256  # of a project, a service account, a key
 KEY_SCOPES = 32
 KEY_EXPIRY_SECONDS = 31_536_000
+PROJECT_LIMIT = 2**53 - 1  # the most that a limit of ours may be: what every reader of JSON holds exactly
 
 ATTEMPTS = 10
 RETRY_PAUSE_SECONDS = 60

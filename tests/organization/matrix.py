@@ -70,6 +70,7 @@ BODIES: dict[str, Any] = {
     "/organization/projects": {"name": "x"},
     "/organization/projects/{project_id}": {"name": "x"},
     "/organization/projects/{project_id}/archive": None,
+    "/organization/projects/{project_id}/rate_limits/{rate_limit_id}": {"max_requests_per_1_minute": 2147483647},
     "/organization/projects/{project_id}/service_accounts": {"name": "x"},
     "/organization/projects/{project_id}/service_accounts/{service_account_id}": {"name": "x"},
     "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys": {},
@@ -97,9 +98,9 @@ class Route:
         return self.path.startswith(ORGANIZATION)
 
     def places(self) -> list[str]:
-        """Where ids stand, in path and body; the names of models belong to nobody."""
+        """Where ids stand, in path and body; the names of models, and ids made of them, belong to nobody."""
         found = PLACE.findall(self.path + self._content().decode())
-        return [name for name in dict.fromkeys(found) if name != "model"]
+        return [name for name in dict.fromkeys(found) if name not in ("model", "rate_limit_id")]
 
     def in_body(self, place: str) -> bool:
         """Does an id stand there only in the body?"""

@@ -48,6 +48,7 @@ NOBODYS = {
     "service_account_id": "svc_acct_none",
     "api_key_id": "key_none",
     "key_id": "key_none",
+    "rate_limit_id": "rl-none",
     "model": "none",
 }
 LISTED = {  # a body's list of parts is about what was sent to this upload, and what wasn't is said to be none of it
@@ -198,6 +199,7 @@ async def _one_of_everything(system: System, model: ScriptedModel, project: Proj
         "service_account_id": account_id,
         "api_key_id": key_id,
         "model": name,
+        "rate_limit_id": f"rl-{name}",
     }
 
 

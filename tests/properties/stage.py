@@ -24,6 +24,7 @@ from shared import ids, table
 from shared.assistants import commands as assistants
 from shared.database import Database, Row
 from shared.events.types import Entry, EventId
+from shared.limits.windows import Windows
 from shared.projects.rows import Project
 from shared.queue import RUNS_QUEUE, Doorbell
 from shared.redis import Command, Outbox, connect
@@ -236,6 +237,7 @@ class Stage:
             doorbell=doorbell,
             streams=Streams(database, away, settings.redis_url),
             keys=KeyRing(database),
+            windows=Windows(settings.redis_url),
             store=no_store,
             catalog=Catalog(settings),
             searcher=Searcher(),
@@ -265,6 +267,7 @@ class Stage:
             database=self.database,
             vital=self.database,
             outbox=self.redis,
+            windows=self.services.windows,
             doorbell=self.services.doorbell,
             model=StagedModel(),
             searcher=Searcher(),

@@ -36,9 +36,10 @@ async def queue(database: Database, project: str, runs: int) -> None:
         await database.all(QUEUE, params)
 
 
-async def claim(database: Database, at_once: int | None = None) -> str | None:
+async def claim(database: Database, at_once: int | None = None, *, limited: bool = False) -> str | None:
     """The project whose run is claimed."""
-    row = await claim_fairly(database, transitions.claim("worker", timedelta(seconds=10)), at_once)
+    move = transitions.claim("worker", timedelta(seconds=10))
+    row = await claim_fairly(database, move, at_once, limited=limited or at_once is not None)
     return None if row is None else row["project_id"]
 
 
@@ -99,6 +100,31 @@ async def test_a_limit_holds_however_many_claim_at_once(database: Database) -> N
     taken = await asyncio.gather(*(claim(database, at_once=3) for _ in range(20)))
 
     assert sorted(filter(None, taken)) == ["proj_a"] * 3 + ["proj_b"]
+
+
+LIMITED = text("INSERT INTO projects (id, name, max_concurrent_runs) VALUES (:id, :id, :most)")
+
+
+async def test_a_projects_own_limit_takes_the_place_of_everybodys(database: Database) -> None:
+    for project, most in (("proj_few", 1), ("proj_many", 3), ("proj_any", None)):
+        await database.all(LIMITED, {"id": project, "most": most})
+        await queue(database, project, 5)
+
+    taken = [await claim(database, at_once=2) for _ in range(8)]
+
+    assert sorted(filter(None, taken)) == ["proj_any"] * 2 + ["proj_few"] + ["proj_many"] * 3
+
+
+async def test_who_has_no_limit_has_none_where_others_have(database: Database) -> None:
+    await database.all(LIMITED, {"id": "proj_few", "most": 2})
+    for project in ("proj_few", "proj_any"):
+        await queue(database, project, 10)
+
+    taken = await asyncio.gather(*(claim(database, limited=True) for _ in range(20)))
+    while (more := await claim(database, limited=True)) is not None:  # those that found every candidate locked
+        taken.append(more)
+
+    assert sorted(filter(None, taken)) == ["proj_any"] * 10 + ["proj_few"] * 2
 
 
 async def test_a_limit_holds_over_processes_and_everything_completes(

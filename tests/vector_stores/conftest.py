@@ -10,6 +10,7 @@ from sqlalchemy import text
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database
+from shared.limits.windows import Windows
 from shared.projects import keys
 from shared.queue import Doorbell
 from shared.redis import Outbox
@@ -49,6 +50,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             database=database,
             vital=database,
             outbox=outbox,
+            windows=Windows(apart),
             doorbell=Doorbell(outbox),
             model=model,
             searcher=Searcher(),

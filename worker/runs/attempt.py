@@ -200,7 +200,7 @@ async def _make_room(deps: Deps, run: Row) -> None:
     if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
         crossing("run.promoted")
         deps.doorbell.ring(following["id"])
-    if deps.settings.project_concurrency is not None:
+    if deps.live.limited or deps.settings.project_concurrency is not None:
         for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
             deps.doorbell.ring(queued["id"])
 

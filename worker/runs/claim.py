@@ -32,8 +32,9 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
     async with deps.live.claiming:
         move, sent = transitions.claim(deps.owner, deps.settings.lease_duration), time.monotonic()
         with deps.live.room() as room:
-            if deps.live.backlog or at_once is not None:
-                row = await claim_fairly(deps.database, move, at_once, room=room)
+            limited = deps.live.limited or at_once is not None
+            if deps.live.backlog or limited:
+                row = await claim_fairly(deps.database, move, at_once, limited=limited, room=room)
             else:
                 statement = statements.claim(move, run_id, CONTEXT, room=room)
                 row = await deps.database.one(statement.sql, statement.params)
@@ -50,13 +51,14 @@ def is_stale(claimed: Row) -> bool:
 
 
 async def claim_fairly(
-    database: Database, move: Transition, at_once: int | None = None, *, room: bool = True
+    database: Database, move: Transition, at_once: int | None = None, *, limited: bool = False, room: bool = True
 ) -> Row | None:
-    """Take the run whose turn it is, of the project that holds the fewest; `at_once` is how many it may hold.
+    """Take the run whose turn it is, of the project that holds the fewest. Where any is `limited`, that counts for how
+    many it may hold: by its own limit, else by `at_once`.
 
     None if there is no run to take, or others are taking each of the candidates right now.
     """
-    if at_once is None:
+    if not limited:
         statement = statements.claim_fairly(move, CONTEXT, room=room)
         return await database.one(statement.sql, statement.params)
     for _ in range(TRIES):

@@ -26,6 +26,7 @@ from worker.deps import Deps
 from worker.models.client import Patience
 from worker.models.errors import ModelError
 from worker.runs import turn
+from worker.runs.allowance import spend, wait_for_tokens
 from worker.runs.attempt import Attempt, PassedOn
 from worker.runs.claim import claim, is_stale
 from worker.runs.live import Stop
@@ -181,6 +182,7 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     """Stream one answer of the model and say what came of it."""
     run = attempt.run
     patience = Patience.of(run, attempt.deps.settings)
+    await wait_for_tokens(attempt.deps.windows, run)
     last = attempt.turns >= TURNS
     asked = await question(attempt.deps, run, await attempt.take_context(), attempt.usage, last=last)
     if asked is None:
@@ -194,6 +196,7 @@ async def _take_turn(attempt: Attempt) -> Outcome:
                 this.tell(delta)
     this.heard_all()
     metrics.answered(model, time.monotonic() - began, answer.usage)
+    await spend(attempt.deps.windows, run, answer.usage)
     crossing("answer.heard")
     if answer.finish_reason == "length":
         return Truncated("max_completion_tokens")

@@ -50,7 +50,8 @@ class Held:
 
 class Live:
     """What the heartbeat renews. `backlog` says that more runs are queued than workers take, so that a free slot goes
-    to whose turn it is and not to who rang. `claiming` is how many claims may be under way.
+    to whose turn it is and not to who rang; `limited`, that some project may hold only so many. `claiming` is how many
+    claims may be under way.
 
     Of runs on their last attempt one at a time is on probation, for its first second: what kills workers mostly does so
     at once, and then takes no other such run with it. A second is also all that each of many healthy ones waits for the
@@ -65,6 +66,7 @@ class Live:
         self._room_asked = False
         self.claiming = asyncio.Semaphore(claims)
         self.backlog = False
+        self.limited = False
 
     @contextmanager
     def room(self) -> Generator[bool]:

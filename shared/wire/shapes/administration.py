@@ -1,8 +1,23 @@
-"""Projects, service accounts and keys."""
+"""Projects, their limits, service accounts and keys."""
 
 from typing import Literal
 
 from typing_extensions import TypedDict
+
+
+class ProjectLimits(TypedDict):
+    """What a project may do altogether; null is as much as it likes."""
+
+    max_requests_per_1_minute: int | None
+    max_concurrent_runs: int | None
+    max_stored_bytes: int | None
+    max_sandbox_sessions: int | None
+
+
+class ProjectFacts(TypedDict):
+    """What else is known of a project."""
+
+    limits: ProjectLimits
 
 
 class ProjectObject(TypedDict):
@@ -14,6 +29,17 @@ class ProjectObject(TypedDict):
     created_at: int
     archived_at: int | None
     status: Literal["active", "archived"]
+    assistantd: ProjectFacts
+
+
+class RateLimitObject(TypedDict):
+    """What a project may do with one model in a minute; 2147483647 where it is as much as it likes."""
+
+    id: str
+    object: Literal["project.rate_limit"]
+    model: str
+    max_requests_per_1_minute: int
+    max_tokens_per_1_minute: int
 
 
 class AccountObject(TypedDict):

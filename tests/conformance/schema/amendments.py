@@ -123,6 +123,19 @@ FACTS_OF_A_KEY: Schema = {
     "required": ["scopes"],
 }
 
+LIMITS = ("max_requests_per_1_minute", "max_concurrent_runs", "max_stored_bytes", "max_sandbox_sessions")
+FACTS_OF_A_PROJECT: Schema = {
+    "type": "object",
+    "properties": {
+        "limits": {
+            "type": "object",
+            "properties": {name: or_null(INTEGER) for name in LIMITS},
+            "required": list(LIMITS),
+        }
+    },
+    "required": ["limits"],
+}
+
 # Schema, key in its properties, and what it is to be there.
 V2: list[tuple[str, str, Schema]] = [  # in v1 the quote has its own place, and there is none for the rest
     ("MessageContentTextAnnotationsFileCitationObject", "assistantd", CITED),
@@ -150,8 +163,11 @@ BOTH: list[tuple[str, str, Schema]] = [
     *((name, "id", identifier(kind)) for name, kind in KINDS.items()),
     *((name, "id", identifier(kind)) for name, kind in KINDS_OF_ORGANIZATION.items()),
     # additions of ours
+    ("Project", "assistantd", FACTS_OF_A_PROJECT),
     ("ProjectApiKey", "assistantd", FACTS_OF_A_KEY),
     ("AdminApiKey", "assistantd", FACTS_OF_A_KEY),
+    # corrections: the names of rate limits are those of models
+    ("ProjectRateLimit", "id", {"type": "string", "pattern": "^rl-."}),
     # corrections: keys of projects expire too, as the newest client's types know, and this description doesn't
     *((name, "expires_at", or_null(INTEGER)) for name in WITH_KEYS),
 ]

@@ -144,8 +144,8 @@ def _sentence(error: Any) -> str:
 
 
 def pattern(path: str) -> re.Pattern[str]:
-    """What a path with `{names}` in it matches; the names of models alone may contain slashes."""
-    return re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("{model}", ".+")))
+    """What a path with `{names}` in it matches; names of models alone, and ids made of them, may contain slashes."""
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{(model|rate_limit_id)\}", ".+", path)))
 
 
 def _operations(paths: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str], str]]:
