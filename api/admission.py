@@ -4,12 +4,13 @@ Where a project has no limits, nobody is asked. `JsonRoute` asks for every reque
 these ask when they know the run's model, and for both at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
+from api.scopes import PREFIX
 from shared.assistants import commands as assistants
 from shared.database import Executor
 from shared.limits import rates
@@ -19,7 +20,7 @@ from shared.projects.limits import Limits
 if TYPE_CHECKING:
     from api.services import Services
 
-CREATES_RUNS = {"/v1/threads/runs", "/v1/threads/{thread_id}/runs"}
+CREATES_RUNS = {("POST", "/threads/runs"), ("POST", "/threads/{thread_id}/runs")}
 HEADERS = "rate_limit_headers"  # in the request's state; the middleware adds them to whatever is answered
 
 
@@ -63,6 +64,11 @@ class Admission:
 def admission_of(request: Request) -> Admission:
     """Of a request whose key `JsonRoute` has recognised."""
     return Admission(request, request.state.project_id, request.state.limits)
+
+
+def asks_itself(path: str, methods: Iterable[str]) -> bool:
+    """Is it the route of a request that creates a run?"""
+    return not CREATES_RUNS.isdisjoint((method, path.removeprefix(PREFIX)) for method in methods)
 
 
 def headers_of(scope: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from api import filters
-from api.admission import CREATES_RUNS, admission_of
+from api.admission import admission_of, asks_itself
 from api.errors import STATUS
 from api.idempotency import HEADER, once
 from api.scopes import scope_of
@@ -50,7 +50,7 @@ class JsonRoute(PlainRoute):
         filtered = filters.apply_to(self.dependant)
         kind = self._kind()
         scope = scope_of(self.path_format, self.methods or ())
-        counts = self.path_format not in CREATES_RUNS or "POST" not in (self.methods or ())
+        counts = not asks_itself(self.path_format, self.methods or ())
 
         async def handle_json(request: Request) -> Response:
             # Before the body is read: whoever has no key can't make us parse or spool anything.
