@@ -25,9 +25,11 @@ class Limit:
 
 
 def _limit(text: str) -> Limit:
+    from shared.wire.limits import PROJECT_LIMIT
+
     if text == NONE:
         return Limit(None)
-    if not text.isdecimal() or not 1 <= int(text) <= 2**53 - 1:
+    if not text.isdecimal() or not 1 <= int(text) <= PROJECT_LIMIT:
         raise typer.BadParameter(f"expected a whole number from 1, or {NONE}")
     return Limit(int(text))
 
@@ -121,7 +123,7 @@ def limits(project_id: str, data_dir: DataDir = None) -> None:
         project = await projects.get(db, project_id)
         found = [(told, project[column]) for column, told in _TOLD.items()]
         for rate in await limits.rates(db, project_id):
-            found += [(f"{told} of {rate['model']}", rate[column]) for column, told in _TOLD_OF_MODELS.items()]
+            found += [(told.format(rate["model"]), rate[column]) for column, told in _TOLD_OF_MODELS.items()]
         return found
 
     for told, value in with_database(data_dir, read):
@@ -135,4 +137,4 @@ _TOLD = {
     "max_stored_bytes": "bytes of files",
     "max_sandbox_sessions": "sessions of the code interpreter at once",
 }
-_TOLD_OF_MODELS = {"max_requests": "new runs a minute", "max_tokens": "tokens a minute"}
+_TOLD_OF_MODELS = {"max_requests": "new runs of {} a minute", "max_tokens": "tokens of {} a minute"}

@@ -159,6 +159,15 @@ ROWS: Mapping[str, Sequence[Panel]] = {
         Panel("Requests", "reqps", {"{{code}}": _rate("assistantd_http_requests_total", "code")}),
         Panel("Answers begin", "s", _quantiles("assistantd_http_request_duration_seconds")),
         Panel("Open streams", "short", {"{{instance}}": _gauge("sum", "assistantd_stream_clients", "instance")}),
+        Panel(
+            "Limits of projects",
+            "ops",
+            {
+                "refused: {{kind}}": _rate("assistantd_limits_refused_total", "kind"),
+                "not counted": _rate("assistantd_limits_uncounted_total"),
+            },
+        ),
+        Panel("Turns that wait for tokens", "short", {"turns": _gauge("sum", "assistantd_limits_turns_waiting")}),
     ],
     "Processes": [
         Panel(

@@ -1,6 +1,6 @@
 """Sessions of the code interpreter."""
 
-from sqlalchemy import Column, Float, Index
+from sqlalchemy import Column, Float, Index, Text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -25,3 +25,14 @@ class CodeSession(SQLModel, table=True):
     seconds: float | None = Field(default=None, sa_column=Column(Float))
 
     __table_args__ = (Index("code_interpreter_sessions_of_thread", "thread_id", "started_at"),)
+
+
+class SandboxPlace(SQLModel, table=True):
+    """A thread of a project that may have only so many sessions at once, and until when it counts as having one."""
+
+    __tablename__ = "sandbox_places"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
+    thread_id: str = Field(sa_column=Column(Text, primary_key=True))
+    project_id: str = columns.project()
+    until: Instant = columns.required_instant()
+
+    __table_args__ = (Index("sandbox_places_of_project", "project_id"),)

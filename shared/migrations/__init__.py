@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 
 from shared.assistants.rows import Assistant
-from shared.code_sessions.rows import CodeSession
+from shared.code_sessions.rows import CodeSession, SandboxPlace
 from shared.database import driver_url
 from shared.embeddings.rows import EmbeddingSpace
 from shared.files.rows import File
@@ -41,6 +41,7 @@ TABLES = (
     Chunk,
     Passage,
     CodeSession,
+    SandboxPlace,
 )
 """Every table there is, parents first."""
 

@@ -1,7 +1,10 @@
 """Mistakes and failures, as the exceptions and final runs that each SDK makes of them."""
 
+from uuid import uuid4
+
 from tests.conformance.conftest import Programs
 from tests.scripted_model import Break, Fail, Hang, Say, ScriptedModel
+from tests.system import System
 
 NOT_FOUND = {
     "no assistant": "No assistant found with id 'asst_nobody'.",
@@ -15,11 +18,15 @@ NOT_FOUND_OTHERWISE = ["no step", "no file", "no model"]
 PARAMS = {"undefined": "thread_id", "too hot": "temperature", "unknown parameter": "colour", "not a page": "limit"}
 
 
-async def test_a_program_that_does_everything_wrong(programs: Programs, model: ScriptedModel) -> None:
+async def test_a_program_that_does_everything_wrong(programs: Programs, model: ScriptedModel, system: System) -> None:
     refusing = model.script(Fail(400, "no"))
     breaking = model.script(Break(Say("One two three four"), 2))
 
-    facts = await programs.run("errors", model.script(Hang()), refusing, breaking)
+    name = f"limited-{uuid4().hex[:12]}"
+    limited = await system.key(name)
+    system.query("UPDATE projects SET max_requests_per_minute = 1 WHERE name = %s", name)
+
+    facts = await programs.run("errors", model.script(Hang()), refusing, breaking, limited)
 
     said = {name: fact["body"]["message"] for name, fact in facts.items() if isinstance(fact, dict) and "body" in fact}
     kinds = {name: facts[name]["type"] for name in said}
@@ -29,6 +36,17 @@ async def test_a_program_that_does_everything_wrong(programs: Programs, model: S
     assert kinds["wrong key"] == kinds["wrong key, stream"] == "AuthenticationError"
     assert facts["wrong key"]["body"]["code"] == "invalid_api_key"
     assert said["undefined"] == "Invalid 'thread_id': 'undefined'. Expected an ID that begins with 'thread'."
+
+    for place in ("too many requests", "too many requests, stream"):
+        fact = facts[place]
+        assert (fact["type"], fact["status"]) == ("RateLimitError", 429)
+        assert fact["body"] | {"message": ""} == {
+            "message": "",
+            "type": "requests",
+            "param": None,
+            "code": "rate_limit_exceeded",
+        }
+        assert "on requests per min (RPM): Limit 1, Used 1, Requested 1. Please try again in " in said[place]
 
     thread, run = facts["ids"]["thread"], facts["ids"]["run"]
     busy = f"Thread {thread} already has an active run {run}."

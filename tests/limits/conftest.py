@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from infra.embedded.postgres import Postgres
+from infra.embedded.process import free_port
 from tests.organization.conftest import Admin, admin
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database, redis_apart
@@ -22,9 +23,10 @@ __all__ = ["admin"]
 
 @dataclass
 class Limited(System):
-    """`addresses` are those of its two API processes."""
+    """`addresses` are those of its two API processes; the first tells its metrics at `metrics_port`."""
 
     addresses: tuple[str, ...] = ()
+    metrics_port: int = 0
 
 
 @pytest.fixture(scope="package")
@@ -33,7 +35,8 @@ async def system(room: Path, postgres: Postgres, redis_url: str, model: Scripted
     root.mkdir()
     settings = {"ASSISTANTD_LEASE_DURATION": "1", "ASSISTANTD_MODEL_PAUSE": "0"}
     made = Limited(root, create_database(postgres.url, "limits"), redis_apart(redis_url), model.base_url, settings)
-    processes = [made.spawn_api()]
+    made.metrics_port = free_port()
+    processes = [made.spawn_api(metrics_port=str(made.metrics_port))]
     first = made.base_url
     processes += [made.spawn_api(), made.spawn_worker()]
     made.addresses = (first, made.base_url)

@@ -12,6 +12,7 @@ from openai import AsyncOpenAI
 
 from tests.conformance.schema.recorder import Recorder
 from tests.limits.conftest import Tenant
+from tests.metrics.scrape import value
 from tests.scripted_model import Gate, Say, ScriptedModel
 from tests.system import until
 
@@ -251,3 +252,28 @@ async def test_limits_are_known_to_every_process_in_a_second_and_may_be_lifted(t
         assert await statuses() == [200, 429]
         await tenant.limit(max_requests_per_1_minute=None)
         assert await statuses() == [200, 200]
+
+
+async def test_what_is_refused_is_counted_by_kind(tenant: Tenant, model: ScriptedModel) -> None:
+    def refused() -> dict[str, float]:
+        kinds = ("requests", "model_requests", "tokens", "stored_bytes")
+        port = tenant.system.metrics_port
+        return {kind: value(port, "assistantd_limits_refused_total", kind=kind) for kind in kinds}
+
+    name = model.script(Say("Here."))
+    assistant = await tenant.project.client.beta.assistants.create(model=name)
+    body = {"assistant_id": assistant.id, "thread": THREAD}
+    before = refused()
+    await tenant.limit_model(name, max_requests_per_1_minute=1, max_tokens_per_1_minute=1)
+    await tenant.limit(max_requests_per_1_minute=3, max_stored_bytes=1)
+    async with session(tenant, tenant.system.addresses[0]) as client:
+        form: Any = {"files": {"file": ("a.txt", b"xx")}, "data": {"purpose": "assistants"}}
+        statuses = [(await client.post("/files", **form)).status_code]
+        statuses += [(await client.post("/threads/runs", json=body)).status_code for _ in range(2)]
+        tenant.windows.delete(tenant.window(f"requests:{name}"))
+        await until(lambda: tenant.used().get(f"tokens:{name}", 0) > 0)
+        statuses.append((await client.post("/threads/runs", json=body)).status_code)
+        statuses += [(await client.get("/assistants")).status_code for _ in range(2)]
+
+    assert statuses == [400, 200, 429, 429, 200, 429]
+    assert {kind: count - before[kind] for kind, count in refused().items()} == dict.fromkeys(before, 1.0)

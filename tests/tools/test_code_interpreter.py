@@ -398,3 +398,25 @@ async def test_without_a_sandbox_the_run_fails_and_says_so(
     assert run.last_error is not None
     assert run.last_error.message == says
     assert [step.status for step in await steps_of(project, run)] == ["failed"]
+
+
+async def test_a_project_has_as_many_sessions_as_it_may(project: Project, model: ScriptedModel, system: System) -> None:
+    """Another thread's code waits until there is a place again."""
+    name = model.script(runs("print(1)"), Say("One."), runs("print(2)"), Say("Two."))
+    assistant, first = await begin(project, name)
+    its_project = "id = (SELECT project_id FROM threads WHERE id = %s)"
+    system.query(f"UPDATE projects SET max_sandbox_sessions = 1 WHERE {its_project}", first.id)
+    assert (await run_to_end(project, assistant, first)).status == "completed"
+    second = await project.client.beta.threads.create()
+    run = await project.client.beta.threads.runs.create(second.id, assistant_id=assistant.id)
+    await model.answered(name, 3)
+    called = "SELECT count(*) FROM run_steps WHERE run_id = %s AND status = 'in_progress'"
+    await until(lambda: system.query(called, run.id) == [(1,)])
+    assert model.remaining(name) == 1
+
+    system.query("UPDATE sandbox_places SET until = now() WHERE thread_id = %s", first.id)
+    done = await project.client.beta.threads.runs.poll(run.id, thread_id=second.id, poll_interval_ms=POLL_MS)
+
+    assert done.status == "completed", done.last_error
+    assert logs(await call_of(project, done)) == "2\n"
+    assert system.query("SELECT thread_id FROM sandbox_places") == [(second.id,)]

@@ -15,7 +15,9 @@ from urllib.parse import quote
 import structlog
 
 from shared.code_sessions import commands as sessions
+from shared.code_sessions import places
 from shared.database import Row
+from shared.metrics import limits as metrics
 from worker.deps import Deps
 from worker.runs.outcome import Failed
 from worker.sandbox.client import (
@@ -126,6 +128,7 @@ def images(call: Mapping[str, Any]) -> list[str]:
 async def _in_session(
     deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClients
 ) -> dict[str, Any]:
+    await _take_place(deps, run)
     session = await _open(sandbox, run["thread_id"])
     prepared = await code_files.prepare(deps, run, session)
     outputs, notes, shown = Outputs(), list(prepared.notes), 0
@@ -151,6 +154,20 @@ async def _in_session(
     except LostError:
         log.info("code.session_lost", thread_id=run["thread_id"])
     return {**call, NAME: {"input": call[NAME]["input"], "outputs": outputs.all}, "notes": notes, "files": files}
+
+
+async def _take_place(deps: Deps, run: Row) -> None:
+    """Where the project may have only so many sessions, wait for a while until it may have this one. Raises Failed."""
+    give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
+    while True:
+        try:
+            return await places.take(deps.database, run["project_id"], run["thread_id"])
+        except places.NoPlace as error:
+            if time.monotonic() > give_up_at:
+                metrics.refused("sandbox_sessions")
+                message = f"The project has as many sessions of the code interpreter as it may have: {error.at_most}."
+                raise Failed("rate_limit_exceeded", message) from None
+            await asyncio.sleep(ASK_AGAIN_S)
 
 
 async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:

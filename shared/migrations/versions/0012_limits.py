@@ -1,4 +1,4 @@
-"""Limits of projects, and of their use of each model."""
+"""Limits of projects and of their use of each model, and who has a session where those are limited."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,9 +30,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("project_id", "model"),
     )
+    op.create_table(
+        "sandbox_places",
+        sa.Column("thread_id", sa.Text(), nullable=False),
+        sa.Column("project_id", sa.Text(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("thread_id"),
+    )
+    op.create_index("sandbox_places_of_project", "sandbox_places", ["project_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("sandbox_places_of_project", table_name="sandbox_places")
+    op.drop_table("sandbox_places")
     op.drop_table("rate_limits")
     op.drop_index("projects_limited", table_name="projects")
     for column in LIMITS:

@@ -1,6 +1,7 @@
 """Everything done wrong that can be.
 
-Arguments: a model that hangs, one that refuses, one that breaks off.
+Arguments: a model that hangs, one that refuses, one that breaks off; a key to a project that is limited to one request
+a minute.
 """
 
 # pyright: basic, reportOptionalMemberAccess=false, reportAttributeAccessIssue=false, reportArgumentType=false, reportCallIssue=false
@@ -13,7 +14,7 @@ import openai
 from openai import OpenAI
 
 client = OpenAI()
-hanging, refusing, breaking = sys.argv[1:]
+hanging, refusing, breaking, limited_key = sys.argv[1:]
 
 
 def error(call, *args, **kwargs):
@@ -50,6 +51,11 @@ facts = {
     "wrong key": error(OpenAI(api_key="sk-wrong").beta.assistants.list),
     "wrong key, stream": error(OpenAI(api_key="sk-wrong").beta.threads.create_and_run, assistant_id="a", stream=True),
 }
+
+limited = OpenAI(api_key=limited_key, max_retries=0)
+limited.models.list()
+facts["too many requests"] = error(limited.models.list)
+facts["too many requests, stream"] = error(limited.beta.threads.create_and_run, assistant_id=assistant.id, stream=True)
 
 run = runs.create(thread.id, assistant_id=assistant.id)
 facts["ids"] = {"thread": thread.id, "run": run.id}
