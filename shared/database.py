@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Executable, TextClause, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from sqlalchemy.pool import QueuePool
@@ -48,7 +49,7 @@ SCHEMA_VERSION = text("SELECT version_num FROM alembic_version")
 
 
 class Executor(Protocol):
-    """Whatever can execute a statement: a `Database` (and commit it) or a `Transaction`."""
+    """Whatever can execute a statement: a `Database` or a `Session` (and commit it), or a `Transaction`."""
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Execute and return every row."""
@@ -169,6 +170,31 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class Session:
+    """One connection, autocommitting: what belongs to a session of Postgres, its settings and locks, ends with it."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Execute, commit and return every row."""
+        return await _rows(self._connection, statement, params)
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        """Execute, commit and return the first row, or None."""
+        rows = await self.all(statement, params)
+        return rows[0] if rows else None
+
+
+@asynccontextmanager
+async def session(url: str) -> AsyncGenerator[Session]:
+    """A connection beside those of any pool, closed at the end of the block."""
+    options = {"poolclass": NullPool, "hide_parameters": True, "connect_args": _KEEP_ALIVE}
+    engine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
+    async with engine.connect() as connection:
+        yield Session(connection)
 
 
 async def _rows(connection: AsyncConnection, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:

@@ -20,6 +20,7 @@ from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
 from worker.ingest.children import Children
+from worker.ingest.indexes import index_for_ever
 from worker.ingest.reembed import reembed_for_ever
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
@@ -78,6 +79,7 @@ class WorkerServices:
             sweep.sweep_for_ever,
             sweep_store_for_ever,
             reembed_for_ever,
+            index_for_ever,
         )
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         self._tasks.append(asyncio.create_task(measure_lag_for_ever()))

@@ -6,24 +6,12 @@ from shared.database import Executor
 from shared.embeddings.client import Embeddings
 from shared.settings import Settings
 
-CODE = 32
-"""How many numbers of a kept vector tell its store (`store_code` in the database)."""
-
-_INDEXED = 4000  # numbers, at most, of a vector that pgvector's HNSW takes
-
 _FIND = text("""
 SELECT id FROM embedding_spaces WHERE model = :model AND dimensions = :dimensions AND "window" = :window""")
 
 _BEGIN = text("""
 INSERT INTO embedding_spaces (model, dimensions, "window") VALUES (:model, :dimensions, :window)
 ON CONFLICT (model, dimensions, "window") DO UPDATE SET model = excluded.model RETURNING id""")
-
-# IF NOT EXISTS is no answer to two who look at the same moment: the second one's index would break a constraint.
-_BY_ONE_AT_A_TIME = """
-DO $$ BEGIN
-  PERFORM pg_advisory_xact_lock(hashtext('embedding_spaces'));
-  {};
-END $$"""
 
 
 class Spaces:
@@ -34,7 +22,6 @@ class Spaces:
         self.dimensions: int | None = None
         """Of its vectors, once any has been seen."""
         self._known: dict[int, int] = {}
-        self._begun: set[int] = set()
 
     async def find(self, db: Executor, dimensions: int) -> int | None:
         """The space's number, or None where no vector has been kept in it."""
@@ -47,20 +34,13 @@ class Spaces:
         return self._known[dimensions]
 
     async def begin(self, db: Executor, dimensions: int) -> int:
-        """The space's number, and its index before there is any vector in it: it is made while it is empty, in no time.
-
-        Two processes that begin it at once get the same; a crash between leaves a space without an index, which the
-        next process makes.
-        """
+        """The space's number. Two processes that begin it at once get the same."""
         self.dimensions = dimensions
-        if dimensions not in self._begun:
+        if dimensions not in self._known:
             row = await db.one(_BEGIN, self._keys(dimensions))
             if row is None:
                 raise LookupError("INSERT INTO embedding_spaces returned no row")
-            if dimensions + CODE <= _INDEXED:
-                await db.all(text(_BY_ONE_AT_A_TIME.format(index(row["id"], dimensions))))
             self._known[dimensions] = row["id"]
-            self._begun.add(dimensions)
         return self._known[dimensions]
 
     def _keys(self, dimensions: int) -> dict[str, object]:
@@ -70,11 +50,3 @@ class Spaces:
 def spaces_of(settings: Settings) -> Spaces | None:
     """Those of the configured model; None where none is configured."""
     return None if settings.embeddings is None else Spaces(Embeddings(settings))
-
-
-def index(space: int, dimensions: int) -> str:
-    """The SQL that indexes one space's vectors. It is one of its own because an index has vectors of one length."""
-    return (
-        f"CREATE INDEX IF NOT EXISTS passages_near_{space} ON passages "
-        f"USING hnsw ((embedding::halfvec({dimensions + CODE})) halfvec_cosine_ops) WHERE space = {space}"
-    )

@@ -23,7 +23,7 @@ WHERE ingestion = :ingestion AND position >= :first ORDER BY position LIMIT :at_
 _KEPT = """
   INSERT INTO passages (ingestion, chunk, space, number, last_chunk, project_id, vector_store_id, embedding)
   SELECT held.ingestion, new.chunk, :space, new.number, new.last_chunk, held.project_id, held.vector_store_id,
-    l2_normalize(CAST(CAST(new.embedding AS text) AS halfvec)) || held.code
+    l2_normalize(CAST(CAST(new.embedding AS text) AS halfvec))
   FROM held, json_to_recordset(CAST(:passages AS json)) AS new(chunk int, number int, last_chunk int, embedding json)
   ON CONFLICT (ingestion, chunk, space, number) DO NOTHING"""
 
@@ -32,9 +32,16 @@ KEEP = text(f"""
 WITH held AS (
   UPDATE vector_store_files SET chunks_embedded = greatest(chunks_embedded, :embedded)
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'read' AND space = :space
-  RETURNING ingestion, project_id, vector_store_id, store_code(vector_store_id) AS code),
+  RETURNING ingestion, project_id, vector_store_id),
   kept AS ({_KEPT})
 SELECT ingestion FROM held""")
+
+# Counted when all are kept: a statement that is sent again adds nothing.
+END = text("""
+UPDATE vector_store_files AS file SET passages = (
+  SELECT count(*) FROM passages WHERE passages.ingestion = file.ingestion AND passages.space = file.space)
+WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'read' AND space = :space
+RETURNING ingestion""")
 
 # A file whose vectors are in another space than the model's, or that has none. Nobody but who embeds it anew is kept
 # from anything; another one does once `lease` is over without a word. `until` says whose it is: the next statement is
@@ -51,7 +58,7 @@ KEEP_ANEW = text(f"""
 WITH held AS (
   UPDATE vector_store_files SET embedding_until = now() + :lease
   WHERE ingestion = :ingestion AND status = 'completed' AND embedding_until = :until
-  RETURNING ingestion, project_id, vector_store_id, store_code(vector_store_id) AS code, embedding_until),
+  RETURNING ingestion, project_id, vector_store_id, embedding_until),
   kept AS ({_KEPT})
 SELECT embedding_until AS until FROM held""")
 
@@ -59,7 +66,8 @@ SELECT embedding_until AS until FROM held""")
 # have the former model would make its vectors anew, and we ours, for as long as they run.
 SWITCH = text("""
 WITH switched AS (
-  UPDATE vector_store_files SET space = :space, chunks_embedded = chunks, embedding_until = now() + :rest
+  UPDATE vector_store_files AS file SET space = :space, chunks_embedded = chunks, embedding_until = now() + :rest,
+    passages = (SELECT count(*) FROM passages WHERE passages.ingestion = file.ingestion AND passages.space = :space)
   WHERE ingestion = :ingestion AND status = 'completed' AND embedding_until = :until RETURNING ingestion),
   forgotten AS (
   DELETE FROM passages USING switched WHERE passages.ingestion = switched.ingestion AND passages.space <> :space)

@@ -22,13 +22,10 @@ class Vectors(StrEnum):
     """One by one: exact, and fast enough where they are few."""
 
     INDEXED = "indexed"
-    """By the index of their space: nearly exact, and as fast however many there are."""
+    """Those of stores that have an index by that: nearly exact, and as fast however many there are. The others' one by
+    one.
+    """
 
-
-EACH_UP_TO = 100_000
-"""So many chunks are looked at one by one. Below that the index is not to be relied on where the database has larger
-stores: theirs fill it, and of a smaller store's best passages it may not find a third.
-"""
 
 ENOUGH = 1000
 """Of the chunks that have a term, no more are looked at."""
@@ -39,18 +36,34 @@ CANDIDATES = {Vectors.NONE: 200, Vectors.EACH: 60, Vectors.INDEXED: 60}
 MANY = 4
 """Of more questions than this each has fewer candidates: to judge one costs as much as the question has words."""
 
-INDEXED_WORDS = r"""
-    to_tsvector(CAST({language} AS regconfig), {text}) || array_to_tsvector(ARRAY[{store}]) ||
-    to_tsvector('simple', concat('x', regexp_replace(replace({text}, '_', 'qq'), '\W+', ' x', 'g')))"""
+SAMPLED = 64
+"""One chunk of so many is in its store's sample."""
+
+RARE = 10_000
+"""A term that, by the sample, more chunks of the stores have is common: it is not looked up in all of them, which takes
+a tenth of a second where there are a million, and finds little that is better than chosen by chance.
+"""
+
+FEW = 2_000
+"""So many wanted chunks of a large store are looked at for common terms."""
+
+INDEXED_STORE = f"""
+    array_to_tsvector(CASE WHEN hashtext({{text}}) & {SAMPLED - 1} = 0 THEN ARRAY[{{store}}, {{store}} || '*']
+      ELSE ARRAY[{{store}}] END)"""
+"""The store's id, so that the index tells stores apart; with a star in the store's sample."""
+
+INDEXED_WORDS = rf"""
+    to_tsvector(CAST({{language}} AS regconfig), {{text}}) || {INDEXED_STORE} ||
+    to_tsvector('simple', concat('x', regexp_replace(replace({{text}}, '_', 'qq'), '\W+', ' x', 'g')))"""
 """What is kept of a text for search by words, to be filled in: its words by their stems; each as it is written, marked
-by an x; and the store's id, so that the index tells stores apart.
+by an x; and its store.
 """
 
 _WANTED = """status = 'completed' AND (CAST(:filter AS jsonpath) IS NULL OR attributes @@ CAST(:filter AS jsonpath))"""
 
 SIZE = text(f"""
 SELECT id, expired_at IS NOT NULL AS expired,
-  (SELECT coalesce(sum(chunks), 0) FROM vector_store_files WHERE vector_store_id = store.id AND {_WANTED}) AS chunks
+  (SELECT coalesce(sum(passages), 0) FROM vector_store_files WHERE vector_store_id = store.id AND {_WANTED}) AS passages
 FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id""")
 
 # A store counts as active for a search to the minute: each search would otherwise wait for the one before it, for the
@@ -76,14 +89,15 @@ asked AS (
   SELECT number, words, l2_normalize(CAST(vector AS halfvec)) AS vector
   FROM unnest(CAST(:queries AS text[]), CAST(:vectors AS text[])) WITH ORDINALITY AS one(words, vector, number)),
 scope AS (
-  SELECT language, CAST(string_agg(quote_literal(id), ' | ') AS tsquery) AS inside
+  SELECT language, CAST(string_agg(quote_literal(id), ' | ') AS tsquery) AS inside,
+    CAST(string_agg(quote_literal(id || '*'), ' | ') AS tsquery) AS sample
   FROM vector_stores WHERE id = ANY(:store_ids) AND project_id = :project_id GROUP BY language),
 written AS MATERIALIZED (
   SELECT DISTINCT number, language, word, phraseto_tsquery(CAST(language AS regconfig), word) AS term
   FROM asked CROSS JOIN scope CROSS JOIN regexp_split_to_table(lower(words), '\W+') AS word
   WHERE word <> '' AND octet_length(word) < 1000),
 terms AS MATERIALIZED (
-  SELECT row_number() OVER () AS n, number, language, inside, term FROM scope JOIN (
+  SELECT row_number() OVER () AS n, number, language, inside, sample, term FROM scope JOIN (
     SELECT number, language, term FROM written
     UNION
     SELECT number, language, phraseto_tsquery(CAST(language AS regconfig), unit)
@@ -94,22 +108,38 @@ terms AS MATERIALIZED (
     CROSS JOIN unnest(tsvector_to_array(to_tsvector(CAST(language AS regconfig), words))) AS word
     WHERE word !~ '[\\'']') AS found USING (language) WHERE numnode(term) > 0)"""
 
+# Whether a term is common is seen from the sample. One that is not is looked up; of one that is, what the sample has of
+# it, or, where few chunks are wanted, all of these are looked at. As often as it is found there, `times` the sample's
+# share, do chunks have it; where that is more than are looked at, the middle between these and all is taken for it, as
+# powers go. A term that no chunk has weighs most: what is asked for is not there.
 # IS TRUE keeps the planner from looking a term up once for each file.
-# Of a term that more chunks have than are looked at it is not known how many do: the middle between these and all is
-# taken for it, as powers go. One that no chunk has weighs most: what is asked for is not there.
-_WEIGHTS = """
+_FOUND = """(
+    SELECT ingestion, position FROM chunks WHERE search @@ ({where} && terms.term)
+    AND (ingestion IN (SELECT ingestion FROM readable)) IS TRUE LIMIT :enough) AS hit"""
+
+_WEIGHTS = f"""
+total AS MATERIALIZED (SELECT CAST(sum(chunks) AS float8) AS chunks FROM readable),
+known AS MATERIALIZED (
+  SELECT terms.*, :rare / {SAMPLED} < (
+    SELECT count(*) FROM (SELECT FROM chunks WHERE search @@ (sample && term) LIMIT :rare / {SAMPLED} + 1) AS enough
+  ) AS is_common FROM terms),
 hits AS MATERIALIZED (
-  SELECT terms.n, terms.number, hit.ingestion, hit.position
-  FROM terms CROSS JOIN LATERAL (
-    SELECT ingestion, position FROM chunks WHERE search @@ (terms.inside && terms.term)
-    AND (ingestion IN (SELECT ingestion FROM readable)) IS TRUE LIMIT :enough) AS hit),
-counted AS (SELECT n, count(*) AS chunks FROM hits GROUP BY n),
+  SELECT n, number, ingestion, position, 1 AS times
+  FROM (SELECT * FROM known WHERE NOT is_common) AS terms CROSS JOIN LATERAL {_FOUND.format(where="inside")}
+  UNION ALL
+  SELECT n, number, ingestion, position, {SAMPLED}
+  FROM (SELECT * FROM known WHERE is_common) AS terms CROSS JOIN LATERAL {_FOUND.format(where="sample")}
+  WHERE (SELECT chunks FROM total) > :few
+  UNION ALL
+  SELECT n, number, ingestion, position, 1
+  FROM readable JOIN chunks USING (ingestion) JOIN known ON is_common AND search @@ term
+  WHERE (SELECT chunks FROM total) <= :few),
+counted AS (
+  SELECT n, CAST(count(*) * max(times) AS float8) AS chunks, count(*) >= :enough AS is_cut FROM hits GROUP BY n),
 weights AS MATERIALIZED (
-  SELECT terms.n, terms.number, terms.language, terms.term, numnode(terms.term) = 1 AS is_word,
-    ln(1 + total.chunks / CASE WHEN counted.chunks IS NULL THEN 0.5 WHEN counted.chunks < :enough THEN counted.chunks
-      ELSE sqrt(counted.chunks * total.chunks) END) AS weight
-  FROM terms LEFT JOIN counted USING (n)
-    CROSS JOIN (SELECT CAST(sum(chunks) AS float8) AS chunks FROM readable) AS total),
+  SELECT n, number, language, term, numnode(term) = 1 AS is_word, ln(1 + total.chunks / least(total.chunks,
+    coalesce(CASE WHEN is_cut THEN sqrt(counted.chunks * total.chunks) ELSE counted.chunks END, 0.5))) AS weight
+  FROM known LEFT JOIN counted USING (n) CROSS JOIN total),
 by_words AS (
   SELECT number, ingestion, position FROM (
     SELECT hits.number, ingestion, position,
@@ -117,35 +147,34 @@ by_words AS (
     FROM hits JOIN weights USING (n) GROUP BY hits.number, ingestion, position) AS ranked
   WHERE place <= :candidates)"""
 
-_NEAREST = {
-    Vectors.EACH: """
-    SELECT passages.ingestion, chunk, last_chunk FROM readable JOIN passages USING (ingestion)
-    WHERE passages.space = :space AND readable.vector_store_id = store
-    ORDER BY passages.embedding <=> coded LIMIT :candidates""",
-    Vectors.INDEXED: """
-    SELECT ingestion, chunk, last_chunk FROM nearest_passages(:space, :numbers, coded, store,
-      ARRAY(SELECT ingestion FROM readable WHERE vector_store_id = store), :candidates)""",
-}
+# OFFSET 0 keeps the planner from reading all stores' passages in place of each file's.
+_EACH = """
+  SELECT passages.ingestion, chunk, last_chunk FROM readable CROSS JOIN LATERAL (
+    SELECT ingestion, chunk, last_chunk, embedding FROM passages
+    WHERE passages.ingestion = readable.ingestion AND space = :space OFFSET 0) AS passages
+  WHERE {which} ORDER BY embedding <=> vector LIMIT :candidates"""
 
-# A question is asked of each store with the store's code behind it, as the vectors there are kept.
+_INDEXED = f"""
+  ({_EACH.format(which="readable.vector_store_id <> ALL(:indexed)")})
+  UNION ALL
+  SELECT near.* FROM unnest(CAST(:indexed AS text[])) AS store CROSS JOIN nearest_passages(:space, :dimensions, store,
+    vector, ARRAY(SELECT ingestion FROM readable WHERE vector_store_id = store), :candidates) AS near"""
+
+_NEAREST = {Vectors.EACH: _EACH.format(which="true"), Vectors.INDEXED: _INDEXED}
+
 _BY_VECTORS = """
-coded AS MATERIALIZED (
-  SELECT number, store, vector || store_code(store) AS coded
-  FROM asked CROSS JOIN unnest(CAST(:store_ids AS text[])) AS store),
 by_vectors AS (
   SELECT number, near.ingestion, chunk + later AS position
-  FROM coded CROSS JOIN LATERAL ({nearest}) AS near
+  FROM asked CROSS JOIN LATERAL ({nearest}) AS near
     JOIN (VALUES (0), (1), (2)) AS neighbours(later) ON chunk + later <= last_chunk)"""
 
-# Half of a kept vector is the code, which is the question's as well: the other half's cosine differs twice as much. Of
-# a chunk's passages the nearest counts most and the second nearest somewhat; one that is alone is both.
+# Of a chunk's passages the nearest counts most and the second nearest somewhat; one that is alone is both.
 _CLOSENESS = """(
     SELECT 0.7 * max(cosine) + 0.3 * min(cosine) FROM (
-      SELECT 1 - 2 * (embedding <=> coded) AS cosine FROM passages, coded
+      SELECT 1 - (embedding <=> vector) AS cosine FROM passages, asked
       WHERE passages.ingestion = candidates.ingestion AND chunk BETWEEN candidates.position - 2 AND candidates.position
-      AND last_chunk >= candidates.position AND space = :space
-      AND coded.number = candidates.number AND coded.store = readable.vector_store_id
-      ORDER BY embedding <=> coded LIMIT 2) AS nearest)"""
+      AND last_chunk >= candidates.position AND space = :space AND asked.number = candidates.number
+      ORDER BY embedding <=> vector LIMIT 2) AS nearest)"""
 
 # How often a word is in a text is seen from `ts_rank`: of one word it is 6/pi^2 times the sum of 1/i^2 for each i up to
 # that number. What comes of it is BM25's share, with k = 2 and b = 0.75: the first time counts most, and the more the
@@ -190,9 +219,9 @@ def candidates(vectors: Vectors, questions: int, limit: int) -> int:
 
 @cache
 def search(vectors: Vectors) -> TextClause:
-    """The statement. It takes `store_ids`, `project_id`, `filter`, `queries`, `threshold`, `limit`; `enough` and
-    `candidates`, which are above; and `vectors`, which are null without a model, else with their `space` and how many
-    `numbers` a vector is kept as.
+    """The statement. It takes `store_ids`, `project_id`, `filter`, `queries`, `threshold`, `limit`; `enough`, `rare`,
+    `few` and `candidates`, which are above; and `vectors`, which are null without a model, else with their `space`, its
+    `dimensions`, and the stores whose index is to be asked, `indexed`.
     """
     named, closeness, score = "SELECT * FROM by_words", "0", "words"
     parts = [_ACTIVE, _READABLE, _TERMS, _WEIGHTS]

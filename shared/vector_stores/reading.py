@@ -6,13 +6,15 @@ true after it and adds to nothing, so that one that was cut off, and may have be
 
 from sqlalchemy import text
 
-from shared.vector_stores.ranking import INDEXED_WORDS
+from shared.vector_stores.ranking import INDEXED_STORE, INDEXED_WORDS
+
+_STORE = INDEXED_STORE.format(text="theirs.text", store="held.vector_store_id")
 
 # What a former attempt left goes with the same statement; the lease was lost, or given back, in the middle of it.
 BEGIN = text("""
 WITH begun AS (
   UPDATE vector_store_files SET stage = 'reading', format = NULL, reader = NULL, pages = NULL, pages_read = 0,
-    pages_unread = 0, chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
+    pages_unread = 0, chunks = 0, chunks_embedded = 0, passages = 0, space = NULL, usage_bytes = 0
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage <> 'read' RETURNING ingestion),
   forgotten AS (DELETE FROM chunks USING begun WHERE chunks.ingestion = begun.ingestion)
 SELECT ingestion FROM begun""")
@@ -20,7 +22,7 @@ SELECT ingestion FROM begun""")
 # The same bytes, cut in the same way, by the same code, read as what their name lets them be, in the same language:
 # theirs are our chunks, passages included. Whatever happens to the former file meanwhile, it is copied whole or not at
 # all.
-COPY = text("""
+COPY = text(f"""
 WITH held AS (
   SELECT file.ingestion, file.project_id, file.vector_store_id, file.max_chunk_size_tokens, file.chunk_overlap_tokens,
     files.sha256, lower(substring(files.filename from '[.][^.]*$')) AS suffix, store.language
@@ -39,7 +41,8 @@ WITH held AS (
   marked AS (
   UPDATE vector_store_files AS file SET stage = 'read', format = former.format, reader = former.reader,
     pages = former.pages, pages_read = former.pages_read, pages_unread = former.pages_unread, chunks = former.chunks,
-    chunks_embedded = former.chunks_embedded, space = former.space, usage_bytes = former.usage_bytes
+    chunks_embedded = former.chunks_embedded, passages = former.passages, space = former.space,
+    usage_bytes = former.usage_bytes
   FROM former WHERE file.ingestion = :ingestion AND file.term = :term AND file.status = 'in_progress'
   RETURNING file.ingestion),
   kept AS (
@@ -47,15 +50,15 @@ WITH held AS (
     pages, search)
   SELECT held.ingestion, theirs.position, held.project_id, held.vector_store_id, theirs.text, theirs.tokens,
     theirs.begins, theirs.ends, theirs.page, theirs.headings, theirs.pages,
-    ts_delete(theirs.search, theirs.vector_store_id) || array_to_tsvector(ARRAY[held.vector_store_id])
+    ts_delete(theirs.search, ARRAY[theirs.vector_store_id, theirs.vector_store_id || '*']) || {_STORE}
   FROM held, marked, former JOIN chunks AS theirs ON theirs.ingestion = former.ingestion
   ON CONFLICT (ingestion, position) DO NOTHING),
   passed_on AS (
   INSERT INTO passages (ingestion, chunk, space, number, last_chunk, project_id, vector_store_id, embedding)
   SELECT held.ingestion, theirs.chunk, theirs.space, theirs.number, theirs.last_chunk, held.project_id,
-    held.vector_store_id, subvector(theirs.embedding, 1, space.dimensions) || store_code(held.vector_store_id)
+    held.vector_store_id, theirs.embedding
   FROM held, marked, former JOIN passages AS theirs ON theirs.ingestion = former.ingestion
-    AND theirs.space = former.space JOIN embedding_spaces AS space ON space.id = former.space
+    AND theirs.space = former.space
   ON CONFLICT (ingestion, chunk, space, number) DO NOTHING)
 SELECT held.ingestion, EXISTS (SELECT FROM marked) AS copied FROM held""")
 
@@ -93,5 +96,5 @@ WITH due AS (
   SELECT ingestion FROM vector_store_files WHERE status IN ('failed', 'cancelled') AND chunks > 0
   LIMIT :at_most FOR UPDATE SKIP LOCKED),
   forgotten AS (DELETE FROM chunks WHERE ingestion IN (SELECT ingestion FROM due))
-UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, space = NULL, usage_bytes = 0
+UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, passages = 0, space = NULL, usage_bytes = 0
 FROM due WHERE vector_store_files.ingestion = due.ingestion RETURNING id""")

@@ -81,8 +81,8 @@ class StoreFile(SQLModel, table=True):
     `ingestion` names the work of reading it, and is another one each time that the file is put into the store. `term`
     counts the hands that this work has passed through, `attempts` the workers that died over it. `chunks` and what
     follows it tell how much there is already; `format` is what the file was read as, `reader` the version of the code
-    that read it, `space` the one that its vectors are in. While another worker makes them anew in another space it has
-    the file until `embedding_until`.
+    that read it, `space` the one that its vectors are in, `passages` how many there are once all are. While another
+    worker makes them anew in another space it has the file until `embedding_until`.
     """
 
     __tablename__ = "vector_store_files"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -118,6 +118,7 @@ class StoreFile(SQLModel, table=True):
     pages_unread: int = _counter()
     chunks: int = _counter()
     chunks_embedded: int = _counter()
+    passages: int = _counter()
     space: int | None = Field(default=None, sa_column=Column(Integer, ForeignKey("embedding_spaces.id")))
     embedding_until: Instant | None = columns.instant()
 
@@ -190,9 +191,7 @@ class Chunk(SQLModel, table=True):
 class Passage(SQLModel, table=True):
     """A vector, and the piece of a chunk that it stands for: as much text as the model is told at a time. `number`
     counts those of a chunk. Where the next chunks begin with the same text they have it in common, up to `last_chunk`.
-    `embedding` is the model's vector, of length 1, with the 32 numbers of `store_code` behind it, which are as long.
-
-    Each space has an index of its own (`shared/embeddings/spaces.py`), that is made when the space begins.
+    `embedding` is the model's vector, of length 1. Large stores have an index of theirs each (`indexes.py`).
     """
 
     __tablename__ = "passages"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it

@@ -28,11 +28,11 @@ import structlog
 from shared.database import Executor, Row, to_json
 from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.reranker import Reranker, reranker_of
-from shared.embeddings.spaces import CODE, Spaces, spaces_of
+from shared.embeddings.spaces import Spaces, spaces_of
 from shared.errors import InvalidRequest, NotFound
 from shared.metrics import files as metrics
 from shared.settings import Settings
-from shared.vector_stores import ranking
+from shared.vector_stores import indexes, ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
 
@@ -52,7 +52,7 @@ class _Asked(NamedTuple):
 
     vectors: list[str | None]
     space: int | None = None
-    numbers: int | None = None  # of a vector, as it is kept
+    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Searcher:
         """
         began = time.monotonic()
         filter_ = None if filters is None else json_path(filters)
-        chunks = await _size(db, project_id, store_ids, filter_)
+        passages = await _passages(db, project_id, store_ids, filter_)
         reranker = self.reranker if ranker != NO_RERANKING else None
         params: dict[str, Any] = {
             "store_ids": list(store_ids),
@@ -104,9 +104,11 @@ class Searcher:
             "limit": limit if reranker is None else max(limit, RERANKED),
         }
         asked = await self._vectors(db, queries)
-        how = _how(asked, chunks)
+        indexed = await _indexed(db, asked.space, passages)
+        how = Vectors.NONE if asked.space is None else Vectors.INDEXED if indexed else Vectors.EACH
         candidates = ranking.candidates(how, len(queries), params["limit"])
-        params |= {"enough": ranking.ENOUGH, "candidates": candidates, **asked._asdict()}
+        params |= {"enough": ranking.ENOUGH, "rare": ranking.RARE, "few": ranking.FEW, "candidates": candidates}
+        params |= {"indexed": indexed, **asked._asdict()}
         rows = await db.all(ranking.search(how), params)
         if reranker is not None and rows:
             rows = (await _reranked(reranker, queries, rows, threshold))[:limit]
@@ -125,7 +127,7 @@ class Searcher:
             return without
         dimensions = len(vectors[0])
         space = await self.spaces.find(db, dimensions)
-        return _Asked([to_json(vector) for vector in vectors], space, dimensions + CODE)
+        return _Asked([to_json(vector) for vector in vectors], space, dimensions)
 
 
 def _beginning(query: str, words: int) -> str:
@@ -134,14 +136,8 @@ def _beginning(query: str, words: int) -> str:
     return query if too_many is None else query[: too_many.start()]
 
 
-def _how(asked: _Asked, chunks: int) -> Vectors:
-    if asked.space is None:
-        return Vectors.NONE
-    return Vectors.EACH if chunks <= ranking.EACH_UP_TO else Vectors.INDEXED
-
-
-async def _size(db: Executor, project_id: str, store_ids: Sequence[str], filter_: str | None) -> int:
-    """How many chunks there are to search in. Raises NotFound, InvalidRequest."""
+async def _passages(db: Executor, project_id: str, store_ids: Sequence[str], filter_: str | None) -> Mapping[str, int]:
+    """How many there are to search in, by store. Raises NotFound, InvalidRequest."""
     params = {"store_ids": list(store_ids), "project_id": project_id, "filter": filter_}
     found = await db.all(ranking.SIZE, params)
     rows = {row["id"]: row for row in found}
@@ -150,7 +146,19 @@ async def _size(db: Executor, project_id: str, store_ids: Sequence[str], filter_
             raise NotFound("vector store", store_id)
         if rows[store_id]["expired"]:
             raise InvalidRequest(f"Vector store {store_id} has expired.", code="vector_store_expired")
-    return sum(row["chunks"] for row in rows.values())
+    return {store_id: row["passages"] for store_id, row in rows.items()}
+
+
+async def _indexed(db: Executor, space: int | None, passages: Mapping[str, int]) -> list[str]:
+    """Of the stores with too many wanted passages to look at each, those that have an index.
+
+    One that goes between this look and the search makes it slow, and one that comes is used by the next.
+    """
+    large = [store_id for store_id, number in passages.items() if number > indexes.EACH_UP_TO]
+    if space is None or not large:
+        return []
+    rows = await db.all(indexes.READY, {"space": space, "store_ids": large})
+    return [row["id"] for row in rows]
 
 
 async def _reranked(reranker: Reranker, queries: Sequence[str], rows: Sequence[Row], threshold: float) -> Sequence[Row]:

@@ -54,7 +54,7 @@ ON CONFLICT (vector_store_id, id) DO UPDATE SET ingestion = excluded.ingestion, 
   chunk_overlap_tokens = excluded.chunk_overlap_tokens, created_at = now(), status = 'in_progress', reason = 'added',
   term = 0, attempts = 0, lease_owner = NULL, lease_expires_at = NULL, finished_at = NULL, last_error = NULL,
   usage_bytes = 0, stage = 'waiting', format = NULL, reader = NULL, pages = NULL, pages_read = 0, pages_unread = 0,
-  chunks = 0, chunks_embedded = 0, space = NULL, embedding_until = NULL
+  chunks = 0, chunks_embedded = 0, passages = 0, space = NULL, embedding_until = NULL
 RETURNING *""")
 
 
@@ -278,7 +278,7 @@ WITH expired AS (
   RETURNING id),
   stopped AS ({_update(shape, of_them)}),
   emptied AS (
-  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, space = NULL
+  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, passages = 0, space = NULL
   WHERE status = 'completed' AND {of_them} RETURNING ingestion),
   forgotten AS (
   DELETE FROM chunks WHERE {of_them} AND (SELECT count(*) FROM stopped) + (SELECT count(*) FROM emptied) >= 0)

@@ -4,13 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
 from shared.errors import NotFound
 from shared.files import commands as files
 from shared.projects import keys
 from shared.vector_stores import commands as stores
-from shared.vector_stores import ranking
 from shared.vector_stores.files import new_file
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.vector_stores.stage import Stage
@@ -32,54 +31,6 @@ async def test_what_means_the_like_is_found(stage: Stage, deps: Deps) -> None:
     assert by_words == []
 
 
-async def test_a_large_store_is_searched_by_index_with_the_same_result(
-    stage: Stage, deps: Deps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    others: list[str] = []
-    for number in range(40):
-        await stage.add(await stage.upload(f"{FRUIT} {number}"))
-        theirs = new_file(await stage.upload(f"{CARS} {number}"), {}, 800, 0)
-        others.append((await stores.create(stage.database, stage.project_id, {}, [theirs], "english"))["id"])
-    await ingest(deps)
-    for where in ([stage.store_id], others[:1], [stage.store_id, *others]):
-        exact = await found(stage, deps.searcher.spaces, "what fruit is dried?", *where)
-        monkeypatch.setattr(ranking, "EACH_UP_TO", 0)
-        indexed = await found(stage, deps.searcher.spaces, "what fruit is dried?", *where)
-        monkeypatch.undo()
-
-        assert [score for _, score in indexed] == pytest.approx([score for _, score in exact])
-    plan = "EXPLAIN SELECT * FROM passages WHERE space = 1 ORDER BY embedding::halfvec(544) <=> (SELECT embedding FROM "
-    plan += "passages LIMIT 1)::halfvec(544) LIMIT 5"
-    explained = await stage.database.all(text(plan.replace("::", "\\:\\:")))
-    assert any("passages_near_1" in row["QUERY PLAN"] for row in explained)
-
-
-async def test_of_a_large_store_a_few_wanted_files_are_looked_at_one_by_one(
-    stage: Stage, deps: Deps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The index would be asked for what is near, and hardly any of that is wanted."""
-    file_ids = [await stage.upload(f"{CARS} {number}") for number in range(8)]
-    for file_id in file_ids:
-        await stage.add(file_id)
-    await ingest(deps)
-    one = text("""UPDATE vector_store_files SET attributes = '{"mine": true}' WHERE id = :id""")
-    await stage.database.all(one, {"id": file_ids[3]})
-    monkeypatch.setattr(ranking, "EACH_UP_TO", 4)
-    ways: list[ranking.Vectors] = []
-    plain = ranking.search
-
-    def search(how: ranking.Vectors) -> TextClause:
-        ways.append(how)
-        return plain(how)
-
-    monkeypatch.setattr(ranking, "search", search)
-
-    mine = {"type": "eq", "key": "mine", "value": True}
-    assert len(await found(stage, deps.searcher.spaces, "vehicle", filters=mine)) == 1
-    assert len(await found(stage, deps.searcher.spaces, "vehicle")) == 8
-    assert ways == [ranking.Vectors.EACH, ranking.Vectors.INDEXED]
-
-
 async def test_each_part_of_a_text_is_embedded_once(stage: Stage, deps: Deps, embeddings: ScriptedEmbeddings) -> None:
     """Chunks that overlap have the passages of what they share in common."""
     words = [f"w{number}" for number in range(600)]
@@ -89,6 +40,7 @@ async def test_each_part_of_a_text_is_embedded_once(stage: Stage, deps: Deps, em
 
     row = await stage.file(file_id)
     assert (row["status"], row["chunks_embedded"]) == ("completed", row["chunks"])
+    assert row["passages"] == await passages(stage)
     told = " ".join(one for one in embeddings.texts if one != embed.PROBE)
     assert told.split() == words
     shared = await stage.database.all(text("SELECT FROM passages WHERE last_chunk > chunk"))
@@ -223,6 +175,8 @@ async def test_copied_files_are_found_in_their_own_store_alone(
     assert len(await found(stage, deps.searcher.spaces, "vehicle", other["id"], stage.store_id)) == 2
     scores = {score for _, score in await found(stage, deps.searcher.spaces, "vehicle", other["id"], stage.store_id)}
     assert len(scores) == 1
+    counted = await stage.database.all(text("SELECT DISTINCT passages FROM vector_store_files"))
+    assert counted == [{"passages": 1}]
 
 
 async def test_two_tenants_with_the_same_bytes_never_see_each_other(stage: Stage, deps: Deps) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from shared.vector_stores.search import Searcher
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.vector_stores.stage import Stage
-from tests.vector_stores.vectors import CARS, FRUIT, found, spaces, successor
+from tests.vector_stores.vectors import CARS, FRUIT, found, passages, spaces, successor
 from worker.deps import Deps
 from worker.ingest import embed, reembed
 from worker.ingest.executor import ingest
@@ -32,7 +32,9 @@ async def test_another_model_makes_all_vectors_anew(stage: Stage, deps: Deps, em
     assert meanwhile[1] == []
     assert (await found(stage, other, "vehicle"))[0][0] == CARS
     left = await stage.database.all(text("SELECT DISTINCT space FROM passages"))
-    assert left == [{"space": (await stage.file(file_id))["space"]}]
+    file = await stage.file(file_id)
+    assert left == [{"space": file["space"]}]
+    assert file["passages"] == await passages(stage)
     await other.model.close()
 
 
@@ -72,17 +74,6 @@ async def test_processes_that_begin_a_space_at_once_get_the_same(stage: Stage, e
     for dimensions in range(100, 110):
         beginning = (spaces(stage, embeddings).begin(stage.database, dimensions) for _ in range(5))
         assert len(set(await asyncio.gather(*beginning))) == 1
-
-
-async def test_a_space_that_a_search_found_without_an_index_gets_one(stage: Stage, deps: Deps) -> None:
-    """Whoever began it died in the middle."""
-    begun = "INSERT INTO embedding_spaces (model, dimensions, \"window\") VALUES ('first', 512, 50)"
-    await stage.database.all(text(begun))
-    await found(stage, deps.searcher.spaces, "vehicle")
-    await stage.add(await stage.upload(CARS))
-    await ingest(deps)
-
-    assert await stage.database.one(text("SELECT FROM pg_class WHERE relname = 'passages_near_1'")) is not None
 
 
 async def test_a_model_that_refuses_everything_ends_no_duty(

@@ -58,6 +58,7 @@ async def embed(deps: Deps, claimed: Row, held: Held) -> None:
             kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors, dimensions)}
             await write(deps.database, held, embedding.KEEP, {**keys, **kept})
             crossing("file.partly_embedded")
+        await write(deps.database, held, embedding.END, {**keys, "space": space})
     except Unavailable:
         raise Unreadable("server_error", "The server's embedding model did not work for 10 minutes.") from None
     except Refused as error:
