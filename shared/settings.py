@@ -196,7 +196,7 @@ class Settings(WithFiles):
     embedding_api_key: SecretStr | None = Field(default=None, description="sent to that endpoint as a bearer token")
     embedding_model: str | None = Field(default=None, description="what it calls its model")
     embedding_dimensions: int | None = Field(
-        default=None, ge=1, le=15_968, description="asked for; without it, as many as the model has"
+        default=None, ge=1, le=16_000, description="asked for; without it, as many as the model has"
     )
     embedding_window: int = Field(default=800, ge=50, description="tokens of a text that make one vector, at most")
     embedding_batch: int = Field(default=64, ge=1, le=2048, description="texts of one request")

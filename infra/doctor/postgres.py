@@ -33,6 +33,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             yield await _vector(connection)
             yield await _migrations(connection, settings)
             yield await _language(connection, settings)
+            yield await _indexes(connection)
             yield await _room(connection, settings)
     except psycopg.Error as error:
         yield fail("postgres", f"refused to be looked at: {first_line(error)}")
@@ -80,6 +81,22 @@ async def _language(connection: psycopg.AsyncConnection[Any], settings: Settings
         return ok("search", f"by the words of {wanted}")
     known = await _value(connection, "SELECT string_agg(cfgname, ', ' ORDER BY cfgname) FROM pg_ts_config")
     return fail("search", f"Postgres has no configuration {wanted} (ASSISTANTD_SEARCH_LANGUAGE); it has {known}")
+
+
+async def _indexes(connection: psycopg.AsyncConnection[Any]) -> Finding:
+    """Whether large stores can have indexes: whoever builds one owns the table and may add to its schema."""
+    may = await _value(
+        connection,
+        """SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE')
+        FROM pg_class WHERE oid = to_regclass('passages')""",
+    )
+    if may is None:
+        return warn("indexes", "there is no table to index: see migrations")
+    if may:
+        return ok("indexes", "large vector stores can have them")
+    return warn(
+        "indexes", "this role may not build any, as it does not own the tables: large stores are searched slowly"
+    )
 
 
 async def _room(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:

@@ -15,7 +15,7 @@ from shared.settings import Settings
 TIMEOUT = timedelta(seconds=60)  # a batch of long texts, on a busy processor
 TRIES_AGAIN = 1  # at once; whoever has more time asks again
 NOT_NOW = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
-DIMENSIONS = 15_968  # that Postgres keeps: 16,000, less the 32 that tell a vector's store
+DIMENSIONS = 16_000  # that Postgres keeps
 LENGTH = 65_504  # of a vector before it is made 1: more is more than a number of 16 bits can be
 
 Vector = list[float]

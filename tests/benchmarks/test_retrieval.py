@@ -4,10 +4,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 
 from infra.embedded.postgres import Postgres
-from tests.benchmarks.retrieval import corpus, questions
+from shared.vector_stores import indexes
+from tests.benchmarks.retrieval import corpus, questions, scale
 from tests.benchmarks.retrieval.corpus import Chunk
 from tests.benchmarks.retrieval.manual import Block, Page, read
 from tests.benchmarks.retrieval.metrics import Quality, difference, macro, mean, quality
@@ -15,7 +17,7 @@ from tests.benchmarks.retrieval.package import NoManual, manual
 from tests.benchmarks.retrieval.passages import Passage
 from tests.benchmarks.retrieval.questions import Question, Removal
 from tests.benchmarks.retrieval.rankers import Bm25, Cosine
-from tests.benchmarks.retrieval.server import served
+from tests.benchmarks.retrieval.server import Known, served
 from tests.system import create_database
 
 LONG = "Nothing that anybody would ask for stands here, and it goes on for a while. " * 4
@@ -131,13 +133,42 @@ def test_without_the_package_it_is_said_what_to_do(tmp_path: Path, monkeypatch: 
         manual(tmp_path)
 
 
+async def test_what_a_search_costs_is_measured_beside_what_it_finds(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of it in small: an index is built, filters are asked, half of a store is deleted."""
+    monkeypatch.setattr(indexes, "EACH_UP_TO", 500)
+    monkeypatch.setattr(indexes, "KEPT_DOWN_TO", 100)
+    url = create_database(postgres.url, "bench_scale")
+
+    costs = await scale.measure(url, [200, 4000], questions=10, small=3)
+
+    assert [cost.what for cost in costs] == [
+        "4,000, no index yet",
+        "200",
+        "4,000",
+        *(f"4,000, {part}" for part in scale.PARTS),
+        "4,000, half deleted",
+        "4,000, and vacuumed",
+    ]
+    assert all(0 < cost.p50 <= cost.p95 and cost.p50_words <= cost.p95_words for cost in costs)
+    assert all(cost.recall >= 0.95 for cost in costs)
+    with psycopg.connect(url) as connection:
+        used = connection.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE 'passages_near%'")
+        assert [scans > 50 for (scans,) in used] == [True]
+    assert "4,000, half deleted" in "\n".join(scale.table(costs))
+
+
 async def test_the_server_searches_the_same_chunks_by_words_and_by_vectors(postgres: Postgres) -> None:
     texts = ["Apples keep for months.", "Pears do not.", "max_wal_size is a setting."]
     found = [Chunk(key, f"{key}.txt", text, 0, len(text), None, (), 8) for key, text in enumerate(texts)]
     pieces = [Passage(chunk.key, chunk.key, 0, chunk.text) for chunk in found]
     ways = {texts[0]: [1, 0], texts[1]: [0, 1], texts[2]: [-1, 0], "max_wal_size": [0, -1], "fruit": [0.6, 0.8]}
     vectors = {text: np.array(way, np.float32) for text, way in ways.items()}
-    async with served(create_database(postgres.url, "bench_retrieval"), found, pieces, vectors) as search:
+    async with served(
+        create_database(postgres.url, "bench_retrieval"), found, pieces, vectors, Known(vectors)
+    ) as search:
         assert [order[:2] for order in await search.rank(["fruit"])] == [[1, 0]]
         assert [order[0] for order in await search.rank(["max_wal_size"])] == [2]
+        assert [order[:2] for order in await search.by_vectors(vectors).rank(["fruit"])] == [[1, 0]]
         assert await search.by_words().rank(["apples", "fruit"]) == [[0], []]

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from infra.doctor import clock, postgres, services
 from infra.doctor import redis as redis_examination
@@ -48,7 +50,9 @@ def altered(settings: Settings, **fields: Any) -> Settings:
 
 async def test_a_database_in_order(settings: Settings) -> None:
     told = await found(postgres.examine(settings))
-    assert levels(told) == dict.fromkeys(("postgres", "pgvector", "migrations", "search", "connections"), "ok")
+    assert levels(told) == dict.fromkeys(
+        ("postgres", "pgvector", "migrations", "search", "indexes", "connections"), "ok"
+    )
     assert told["postgres"].told.startswith("18.")
 
 
@@ -99,6 +103,20 @@ async def test_a_language_that_postgres_does_not_know(settings: Settings) -> Non
     assert told["search"].level is Level.FAIL
     assert "klingon" in told["search"].told
     assert "english" in told["search"].told
+
+
+async def test_tables_that_are_somebody_elses(settings: Settings) -> None:
+    role = ids.new("key").lower()
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+        for statement in (
+            "CREATE ROLE {} LOGIN PASSWORD 'secret'",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}",
+        ):
+            connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
+    url = make_url(settings.database_url).set(username=role, password="secret").render_as_string(hide_password=False)
+    told = await found(postgres.examine(altered(settings, database_url=url)))
+    assert told["indexes"].level is Level.WARN
+    assert "does not own the tables" in told["indexes"].told
 
 
 async def test_too_few_connections(settings: Settings) -> None:

@@ -3,7 +3,7 @@
     GET  /healthz           for anybody
     GET  /v1/models
     POST /v1/embeddings     {"input": text | texts, "model"?, "encoding_format"?: "float" | "base64",
-                             "dimensions"?: 384}
+                             "dimensions"?: those that it has}
 
 Requests carry `Authorization: Bearer <key>`. Refusals are OpenAI's, with `param`.
 """
@@ -18,8 +18,7 @@ import orjson
 from aiohttp import web
 
 from shared.metrics import embedder as metrics
-from worker.embedder.facts import DIMENSIONS, NAME
-from worker.embedder.lanes import Lanes
+from worker.embedder.lanes import Embedder, Lanes
 from worker.embedder.model import Embedded
 
 BODY = 16 * 1024 * 1024  # bytes of a request
@@ -49,22 +48,34 @@ def application(lanes: Lanes, key: str) -> web.Application:
 
     async def embed(request: web.Request) -> web.Response:
         try:
-            texts, is_packed = _asked(await request.read())
+            texts, is_packed = _asked(await request.read(), lanes.model)
         except BadRequest as error:
             return _refusal(HTTPStatus.BAD_REQUEST, str(error), param=error.param)
         with metrics.DURATION.time():
             embedded = await lanes.embed(texts)
         metrics.TEXTS.inc(len(texts))
-        return _json(_answer(embedded, is_packed=is_packed))
+        return _json(_answer(lanes.model.name, embedded, is_packed=is_packed))
+
+    async def health(_: web.Request) -> web.Response:
+        return _json({"status": "ok", "model": lanes.model.name})
+
+    async def models(_: web.Request) -> web.Response:
+        model = {
+            "id": lanes.model.name,
+            "object": "model",
+            "created": 1_630_281_600,
+            "owned_by": "sentence-transformers",
+        }
+        return _json({"object": "list", "data": [model]})
 
     app = web.Application(middlewares=[authenticate], client_max_size=BODY)
-    app.router.add_get("/healthz", _health)
-    app.router.add_get("/v1/models", _models)
+    app.router.add_get("/healthz", health)
+    app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/embeddings", embed)
     return app
 
 
-def _asked(raw: bytes) -> tuple[list[str], bool]:
+def _asked(raw: bytes, model: Embedder) -> tuple[list[str], bool]:
     """The texts, and whether vectors shall be packed. Raises BadRequest."""
     try:
         body = orjson.loads(raw)
@@ -80,35 +91,26 @@ def _asked(raw: bytes) -> tuple[list[str], bool]:
         raise BadRequest(f"Expected from 1 to {TEXTS} texts.", "input")
     if any(len(text) > CHARACTERS for text in texts):
         raise BadRequest(f"Expected texts of at most {CHARACTERS} characters.", "input")
-    if body.get("model", NAME) != NAME:
-        raise BadRequest(f"There is one model here: {NAME}.", "model")
-    if body.get("dimensions") not in (None, DIMENSIONS):
-        raise BadRequest(f"{NAME} has {DIMENSIONS} dimensions, no more and no fewer.", "dimensions")
+    if body.get("model", model.name) != model.name:
+        raise BadRequest(f"There is one model here: {model.name}.", "model")
+    if body.get("dimensions") not in (None, model.dimensions):
+        raise BadRequest(f"{model.name} has {model.dimensions} dimensions, no more and no fewer.", "dimensions")
     if (form := body.get("encoding_format")) not in (None, "float", "base64"):
         raise BadRequest("Expected 'float' or 'base64'.", "encoding_format")
     return texts, form == "base64"
 
 
-def _answer(embedded: Embedded, *, is_packed: bool) -> dict[str, Any]:
+def _answer(model: str, embedded: Embedded, *, is_packed: bool) -> dict[str, Any]:
     data = [
         {"object": "embedding", "index": index, "embedding": _packed(vector) if is_packed else vector}
         for index, vector in enumerate(embedded.vectors)
     ]
     usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
-    return {"object": "list", "data": data, "model": NAME, "usage": usage}
+    return {"object": "list", "data": data, "model": model, "usage": usage}
 
 
 def _packed(vector: Any) -> str:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()
-
-
-async def _health(_: web.Request) -> web.Response:
-    return _json({"status": "ok", "model": NAME})
-
-
-async def _models(_: web.Request) -> web.Response:
-    model = {"id": NAME, "object": "model", "created": 1_630_281_600, "owned_by": "sentence-transformers"}
-    return _json({"object": "list", "data": [model]})
 
 
 def _refusal(status: HTTPStatus, message: str, *, param: str | None = None, code: str | None = None) -> web.Response:

@@ -37,6 +37,9 @@ class Model:
     mean: nothing of it is left out silently.
     """
 
+    name = facts.NAME
+    dimensions = facts.DIMENSIONS
+
     def __init__(self) -> None:
         """Load it, in half a second. Raises NoModelError."""
         self._tokenizer = Tokenizer.from_file(str(facts.file(*facts.VOCABULARY)))

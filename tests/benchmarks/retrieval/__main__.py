@@ -16,11 +16,13 @@ from infra.embedded.postgres import Postgres
 from tests.benchmarks.retrieval import corpus, embedding, package, report, scale
 from tests.benchmarks.retrieval.corpus import Asked, Corpus
 from tests.benchmarks.retrieval.metrics import Quality, quality
+from tests.benchmarks.retrieval.models import MODELS, serving
 from tests.benchmarks.retrieval.passages import passages
 from tests.benchmarks.retrieval.questions import EACH
 from tests.benchmarks.retrieval.rankers import Bm25, Cosine, Ranker
 from tests.benchmarks.retrieval.server import served
 from tests.system import create_database
+from worker.embedder.lanes import Embedder
 
 CACHE = Path(".cache/bench-retrieval")
 SIZES = "1000,10000,100000,1000000"
@@ -44,11 +46,15 @@ def main() -> int:
         if given.scale is not None:
             server.start()
             sizes = [int(size) for size in given.scale.split(",")]
-            print(*scale.table(asyncio.run(scale.measure(_database(server), sizes, QUERIES))), sep="\n")
+            costs = asyncio.run(scale.measure(create_database(server.url, "scale"), sizes, QUERIES))
+            print(*scale.table(costs), sep="\n")
             return 0
         found = corpus.build(given.manual or package.manual(CACHE), given.each)
         server.start()
-        print(*_report(found, asyncio.run(_results(found, _database(server)))), sep="\n")
+        print(f"{found.documents} documents, {found.pages} pages, {len(found.chunks)} chunks")
+        print(f"{len(found.asked)} questions; {found.lost} paragraphs were not found again in what was read")
+        for number, (what, make) in enumerate(MODELS.items(), 1):
+            print(*_report(what, asyncio.run(_results(found, server, what, make(), number))), sep="\n")
     except package.NoManual as error:
         print(error, file=sys.stderr)
         return 1
@@ -58,23 +64,24 @@ def main() -> int:
     return 0
 
 
-def _database(server: Postgres) -> str:
-    return create_database(server.url, "retrieval")
-
-
-async def _results(found: Corpus, url: str) -> report.Results:
-    """All rankers' answers to all questions."""
+async def _results(found: Corpus, server: Postgres, what: str, model: Embedder, number: int) -> report.Results:
+    """All rankers' answers to all questions, with the vectors of one model."""
     pieces = passages(found.chunks)
-    texts = [piece.text for piece in pieces]
     questions = [asked.text for asked in found.asked]
-    vectors = embedding.vectors([*texts, *questions], CACHE)
-    plain: dict[str, Ranker] = {
-        "rank_bm25": Bm25([chunk.text for chunk in found.chunks]),
-        "brute-force cosine": Cosine(len(found.chunks), pieces, vectors),
-    }
-    async with served(url, found.chunks, pieces, vectors) as search:
-        ours: dict[str, Ranker] = {HYBRID: search, "search, words alone": search.by_words()}
-        return {name: await _qualities(ranker, found.asked) for name, ranker in {**plain, **ours}.items()}
+    async with serving(model) as client:
+        vectors = await embedding.vectors(client, what, [*(piece.text for piece in pieces), *questions], CACHE)
+        plain: dict[str, Ranker] = {
+            "rank_bm25": Bm25([chunk.text for chunk in found.chunks]),
+            "brute-force cosine": Cosine(len(found.chunks), pieces, vectors),
+        }
+        url = create_database(server.url, f"retrieval_{number}")
+        async with served(url, found.chunks, pieces, vectors, client) as search:
+            ours: dict[str, Ranker] = {
+                HYBRID: search,
+                "search, words alone": search.by_words(),
+                "search, vectors alone": search.by_vectors({question: vectors[question] for question in questions}),
+            }
+            return {name: await _qualities(ranker, found.asked) for name, ranker in {**plain, **ours}.items()}
 
 
 async def _qualities(ranker: Ranker, questions: Sequence[Asked]) -> Mapping[str, Sequence[Quality]]:
@@ -85,10 +92,9 @@ async def _qualities(ranker: Ranker, questions: Sequence[Asked]) -> Mapping[str,
     return kinds
 
 
-def _report(found: Corpus, results: report.Results) -> list[str]:
+def _report(what: str, results: report.Results) -> list[str]:
     return [
-        f"{found.documents} documents, {found.pages} pages, {len(found.chunks)} chunks, {len(found.asked)} questions",
-        f"{found.lost} paragraphs were not found again in what was read; vectors: {embedding.MODEL}",
+        *("", what),
         *("", *report.overall(results)),
         *(line for figure in ("recall_1", "recall_5", "mrr") for line in ("", *report.by_kind(results, figure))),
         *("", *report.against(results, HYBRID)),

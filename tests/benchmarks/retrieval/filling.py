@@ -24,7 +24,7 @@ WITH store AS (INSERT INTO vector_stores (id, project_id, name) VALUES (%(store)
 INSERT INTO vector_store_files (vector_store_id, id, project_id, ingestion, max_chunk_size_tokens, chunk_overlap_tokens,
   stage, status, finished_at, chunks, passages, space, attributes)
 SELECT %(store)s, id, %(project)s, id, 800, 400, 'read', 'completed', now(), %(per_file)s, %(per_file)s, %(space)s,
-  jsonb_build_object('part', n %% 100) FROM numbered"""
+  jsonb_build_object('part', (n - 1) %% 100) FROM numbered"""
 
 _DRAFT = "CREATE TEMPORARY TABLE draft (ingestion text, position int, text text, embedding halfvec)"
 

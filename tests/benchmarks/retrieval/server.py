@@ -1,6 +1,7 @@
 """The server's own search, on a real Postgres: the corpus in a store, kept by the worker's statements."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -47,9 +48,9 @@ UPDATE vector_store_files SET status = 'completed', finished_at = now() WHERE ve
 class Known(Embeddings):
     """The embedding model, as far as search knows one: it has been asked everything before."""
 
-    def __init__(self, vectors: Mapping[str, Vector]) -> None:
+    def __init__(self, vectors: Mapping[str, Vector], model: str = "known", window: int = 0) -> None:
         """There is no endpoint; texts are added to `vectors` as they come to be known."""
-        self.model, self.window = "known", 0
+        self.model, self.window = model, window
         self._answers = vectors
 
     @override
@@ -65,26 +66,35 @@ class Served:
     database: Database
     searcher: Searcher
     keys: Mapping[str, int]
+    told: Callable[[str], str] = str
 
     def by_words(self) -> "Served":
         """The same without a model."""
         return replace(self, searcher=Searcher())
+
+    def by_vectors(self, vectors: Mapping[str, Vector]) -> "Served":
+        """The same without words: questions, of which `vectors` has those, are told as a word that no text has."""
+        if self.searcher.spaces is None:
+            raise ValueError("there is no model")
+        model = self.searcher.spaces.model
+        known = Known({_disguise(text): vector for text, vector in vectors.items()}, model.model, model.window)
+        return replace(self, searcher=Searcher(Spaces(known)), told=_disguise)
 
     async def rank(self, queries: Sequence[str]) -> list[list[int]]:
         """One after the other."""
         return [await self._search(query) for query in queries]
 
     async def _search(self, query: str) -> list[int]:
-        rows = await self.searcher.search(self.database, PROJECT, [STORE], [query], limit=DEPTH)
+        rows = await self.searcher.search(self.database, PROJECT, [STORE], [self.told(query)], limit=DEPTH)
         return [self.keys[row["chunk_id"]] for row in rows]
 
 
 @asynccontextmanager
 async def served(
-    url: str, chunks: Sequence[Chunk], passages: Sequence[Passage], vectors: Mapping[str, Vector]
+    url: str, chunks: Sequence[Chunk], passages: Sequence[Passage], vectors: Mapping[str, Vector], model: Embeddings
 ) -> AsyncGenerator[Served]:
-    """A database with our schema gets the corpus; `vectors` are those of passages and questions."""
-    spaces = Spaces(Known(vectors))
+    """A database with our schema gets the corpus; `vectors` has those of passages, `model` is asked for questions'."""
+    spaces = Spaces(model)
     async with Database(url) as database:
         space = await spaces.begin(database, len(next(iter(vectors.values()))))
         await database.all(_BEGIN, {"project": PROJECT, "store": STORE})
@@ -98,6 +108,10 @@ async def served(
         await database.all(_DONE, {"store": STORE})
         await database.all(text("ANALYZE"))
         yield Served(database, Searcher(spaces), keys)
+
+
+def _disguise(query: str) -> str:
+    return f"q{hashlib.sha256(query.encode()).hexdigest()}"
 
 
 async def _add(database: Database, file: str, filename: str, chunks: Sequence[Chunk]) -> None:
