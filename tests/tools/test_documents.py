@@ -29,11 +29,15 @@ def document() -> bytes:
 
 def script(model: ScriptedModel) -> str:
     asked = CallFunctions([("file_search", {"queries": ["When is the quince harvested?"]})])
-    return model.script(asked, Say("The quince is harvested in week 43【1:0†source】."))
+    return model.script(asked, Say(ANSWER))
+
+
+ANSWER = "The quince is harvested in week 43【1:0†source】."
 
 
 def check(citation: Any, file_id: str, told: Any) -> None:
     assert citation["file_citation"]["file_id"] == file_id
+    assert ANSWER[citation["start_index"] : citation["end_index"]] == citation["text"] == "【1:0†source】"
     assert told["page"] == ASKED
     assert " ".join(told["quote"].split()).endswith("The quince is harvested in week 43.")
 

@@ -3,9 +3,9 @@ the large ones have their indexes, with filters, and after half of a store has b
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import text
@@ -50,6 +50,23 @@ class Cost:
     p95_words: float
 
 
+class Case(NamedTuple):
+    """A store that is searched in; of its files, the wanted `parts` in a hundred."""
+
+    store: Store
+    what: str = ""
+    parts: int = 100
+
+
+@dataclass(slots=True)
+class Taken:
+    """What searches in one case took, in seconds, and the share of the ten nearest that they found."""
+
+    bare: list[float] = field(default_factory=list[float])
+    spoken: list[float] = field(default_factory=list[float])
+    recall: list[float] = field(default_factory=list[float])
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A filled database, and who asks."""
@@ -59,28 +76,37 @@ class Bench:
     known: dict[str, Vectors]
     searcher: Searcher
 
-    async def cost(self, store: Store, questions: int, what: str = "", parts: int = 100) -> Cost:
-        """Of so many questions after some that warm up; of the `parts` hundredths of the store's files."""
-        filters = {"type": "lt", "key": "part", "value": parts} if parts < 100 else None
-        words, recall, took, took_words = Vocabulary(store.chunks), list[float](), list[float](), list[float]()
-        warm = questions // 5
-        for number, vector in enumerate(self.topics.draw(store.topics, warm + questions)):
-            bare, spoken = f"question{number}", f"{words.text(ASKED_WORDS)} question{number}"  # no text has this word
-            self.known[bare] = self.known[spoken] = vector
-            rows, seconds = await self._search(store, bare, filters)
-            took.append(seconds)
-            took_words.append((await self._search(store, spoken, filters))[1])
-            exact = {"vector": literal(vector), "store": store.id, "parts": parts}
-            nearest = {row["id"] for row in await self.database.all(_EXACT, exact)}
-            recall.append(len(nearest & {row["chunk_id"] for row in rows}) / len(nearest))
-        spread = [*np.percentile(took[warm:], [50, 95]), *np.percentile(took_words[warm:], [50, 95])]
-        p50, p95, p50_words, p95_words = (float(value) * 1000 for value in spread)
-        return Cost(f"{store.chunks:,}{what}", p50, p95, float(np.mean(recall)), p50_words, p95_words)
+    async def costs(self, cases: Sequence[Case], questions: int) -> list[Cost]:
+        """Of so many questions in each case, one case after the other: what else the machine does, it does to all."""
+        taken = [Taken() for _ in cases]
+        warm, words = questions // 5, Vocabulary(len(self.known))
+        for _ in range(warm + questions):
+            for case, into in zip(cases, taken, strict=True):
+                await self._ask(case, words.text(ASKED_WORDS), into)
+        return [_cost(case, of_case, warm) for case, of_case in zip(cases, taken, strict=True)]
 
-    async def _search(self, store: Store, query: str, filters: Mapping[str, Any] | None) -> tuple[Any, float]:
+    async def _ask(self, case: Case, words: str, into: Taken) -> None:
+        store, parts = case.store.id, case.parts
+        filters = {"type": "lt", "key": "part", "value": parts} if parts < 100 else None
+        bare = f"question{len(self.known)}"  # a word that no text has
+        spoken = f"{words} {bare}"
+        (vector,) = self.topics.draw(case.store.topics, 1)
+        self.known[bare] = self.known[spoken] = vector
         began = time.perf_counter()
-        rows = await self.searcher.search(self.database, PROJECT, [store.id], [query], filters=filters)
-        return rows, time.perf_counter() - began
+        rows = await self.searcher.search(self.database, PROJECT, [store], [bare], filters=filters)
+        into.bare.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        await self.searcher.search(self.database, PROJECT, [store], [spoken], filters=filters)
+        into.spoken.append(time.perf_counter() - began)
+        exact = {"vector": literal(vector), "store": store, "parts": parts}
+        nearest = {row["id"] for row in await self.database.all(_EXACT, exact)}
+        into.recall.append(len(nearest & {row["chunk_id"] for row in rows}) / len(nearest))
+
+
+def _cost(case: Case, taken: Taken, warm: int) -> Cost:
+    spread = [*np.percentile(taken.bare[warm:], [50, 95]), *np.percentile(taken.spoken[warm:], [50, 95])]
+    p50, p95, p50_words, p95_words = (float(value) * 1000 for value in spread)
+    return Cost(f"{case.store.chunks:,}{case.what}", p50, p95, float(np.mean(taken.recall)), p50_words, p95_words)
 
 
 async def measure(url: str, sizes: Sequence[int], questions: int, small: int = SMALL) -> list[Cost]:
@@ -92,8 +118,8 @@ async def measure(url: str, sizes: Sequence[int], questions: int, small: int = S
     async with Database(url) as database:
         fill(url, await spaces.begin(database, DIMENSIONS), topics, [*stores, *others])
         bench = Bench(database, topics, known, Searcher(spaces))
-        large = [store for store in stores if store.chunks > indexes.EACH_UP_TO]
-        without = [await bench.cost(store, UNINDEXED, ", no index yet") for store in large]
+        large = [Case(store, ", no index yet") for store in stores if store.chunks > indexes.EACH_UP_TO]
+        without = await bench.costs(large, UNINDEXED)
         await build(url)
         return [*without, *await costs(bench, stores, questions)]
 
@@ -111,12 +137,12 @@ async def costs(bench: Bench, stores: Sequence[Store], questions: int) -> list[C
     """Of a filled database whose large stores have their indexes. Half of a store is deleted at the end."""
     largest = max(stores, key=lambda store: store.chunks)
     halved = max((store for store in stores if store.chunks <= DELETED_FROM), key=lambda store: store.chunks)
-    found = [await bench.cost(store, questions) for store in stores]
-    found += [await bench.cost(largest, questions, f", {what}", parts) for what, parts in PARTS.items()]
+    cases = [*map(Case, stores), *(Case(largest, f", {what}", parts) for what, parts in PARTS.items())]
+    found = await bench.costs(cases, questions)
     await bench.database.all(_DELETE_HALF, {"store": halved.id})
-    found.append(await bench.cost(halved, questions, ", half deleted"))
+    found += await bench.costs([Case(halved, ", half deleted")], questions)
     await bench.database.all(text("VACUUM passages"))
-    return [*found, await bench.cost(halved, questions, ", and vacuumed")]
+    return [*found, *await bench.costs([Case(halved, ", and vacuumed")], questions)]
 
 
 def table(costs: Sequence[Cost]) -> Iterator[str]:
