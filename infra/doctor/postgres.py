@@ -13,7 +13,7 @@ from shared.settings import Settings
 OLDEST = 16
 OLDEST_VECTOR = (0, 7)  # the first with halfvec
 CONNECT_S = 5
-OF_A_WORKER = 2  # connections beside its pool, for leases
+OF_A_WORKER = 3  # connections beside its pool: two for leases, one to see to indexes
 
 MIGRATE = "run `assistantd migrate`"
 

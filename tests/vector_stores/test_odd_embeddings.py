@@ -27,7 +27,7 @@ ODD = {
     "words": vectors_of('"nan"'),
     "null": vectors_of("null"),
     "empty": vectors_of("1", 0),
-    "too many dimensions": vectors_of("1", 15_969),
+    "too many dimensions": vectors_of("1", 16_001),
     "two for one": vectors_of("1", of=2),
     "a page": "<html>Under maintenance</html>",
     "nothing": "",
