@@ -158,7 +158,7 @@ _INDEXED = f"""
   ({_EACH.format(which="readable.vector_store_id <> ALL(:indexed)")})
   UNION ALL
   SELECT near.* FROM unnest(CAST(:indexed AS text[])) AS store CROSS JOIN nearest_passages(:space, :dimensions, store,
-    vector, ARRAY(SELECT ingestion FROM readable WHERE vector_store_id = store), :candidates) AS near"""
+    vector, CAST(:filter AS jsonpath), :candidates) AS near"""
 
 _NEAREST = {Vectors.EACH: _EACH.format(which="true"), Vectors.INDEXED: _INDEXED}
 

@@ -1,6 +1,7 @@
 """Indexes of large stores: built and dropped beside all else; whatever becomes of that, searches are right."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -131,8 +132,8 @@ async def test_the_planner_knows_what_is_in_the_index(stage: Stage, deps: Deps, 
     await all_of(indexer)
     function = await stage.database.one(text("SELECT prosrc FROM pg_proc WHERE proname = 'nearest_passages'"))
     assert function is not None
-    statement = function["prosrc"].split("'")[1]
-    asked = {"$1": "(SELECT embedding FROM passages LIMIT 1)", "$2": "ARRAY['a', 'b']", "$3": "5"}
+    statement = re.split("(?<!')'(?!')", function["prosrc"])[1].replace("''", "'")
+    asked = {"$1": "(SELECT embedding FROM passages LIMIT 1)", "$2": "CAST(NULL AS jsonpath)", "$3": "5"}
     for name, value in asked.items():
         statement = statement.replace(name, value)
     await indexer.all(text("SET enable_sort = off"))  # as the function has it

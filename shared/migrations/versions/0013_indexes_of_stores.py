@@ -19,18 +19,20 @@ DO $$ DECLARE name text; BEGIN
 END $$"""
 
 # The planner takes a store's index where it can prove that all that is asked for is in there: space and store stand in
-# the statement as they stand in the index. It is asked for more until enough of what it gives are wanted ones.
+# the statement as they stand in the index. It is asked for more until enough of what it gives are wanted ones; whether
+# one is wanted is looked up for each that it gives, which are some hundred, where files may be ten thousand.
 NEAREST = """
-CREATE FUNCTION nearest_passages(space int, dimensions int, store text, asked halfvec, ingestions text[], at_most int)
+CREATE FUNCTION nearest_passages(space int, dimensions int, store text, asked halfvec, filter jsonpath, at_most int)
 RETURNS TABLE (ingestion text, chunk int, last_chunk int)
 LANGUAGE plpgsql STABLE
 SET hnsw.iterative_scan = 'relaxed_order' SET hnsw.ef_search = '200' SET enable_sort = off AS $$
 BEGIN
   RETURN QUERY EXECUTE format(
-    'SELECT ingestion, chunk, last_chunk FROM passages
-     WHERE space = %s AND vector_store_id = %L AND ingestion = ANY($2)
+    'SELECT ingestion, chunk, last_chunk FROM passages WHERE space = %s AND vector_store_id = %L
+       AND (SELECT file.status = ''completed'' AND ($2 IS NULL OR file.attributes @@ $2)
+         FROM vector_store_files AS file WHERE file.ingestion = passages.ingestion)
      ORDER BY CAST(embedding AS halfvec(%s)) <=> $1 LIMIT $3', space, store, dimensions)
-  USING asked, ingestions, at_most;
+  USING asked, filter, at_most;
 END $$"""
 
 # As they were.
