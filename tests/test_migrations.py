@@ -61,3 +61,45 @@ async def test_keys_from_before_there_were_service_accounts(postgres: Postgres) 
         ]
         await keys.remove(db, "proj_1", "key_1")
         assert await keys.recognise(db, keys.digest("one")) is None
+
+
+OLDER_VECTORS = (
+    "INSERT INTO projects (id, name) VALUES ('proj_1', 'older')",
+    "INSERT INTO vector_stores (id, project_id) VALUES ('vs_1', 'proj_1')",
+    """INSERT INTO files (id, project_id, filename, purpose, bytes, sha256)
+    VALUES ('file-1', 'proj_1', 'a.txt', 'assistants', 0, '')""",
+    """INSERT INTO embedding_spaces (model, dimensions, "window") VALUES ('first', 2, 50)""",
+    """CREATE INDEX passages_near_1 ON passages
+    USING hnsw ((CAST(embedding AS halfvec(34))) halfvec_cosine_ops) WHERE space = 1""",
+    """INSERT INTO vector_store_files (vector_store_id, id, project_id, ingestion, max_chunk_size_tokens,
+      chunk_overlap_tokens, stage, status, finished_at, chunks, space)
+    VALUES ('vs_1', 'file-1', 'proj_1', 'one', 800, 400, 'read', 'completed', now(), 500, 1)""",
+    """INSERT INTO chunks (ingestion, position, project_id, vector_store_id, text, tokens, begins, ends, search)
+    SELECT 'one', n, 'proj_1', 'vs_1', concat('chunk ', n), 1, 0, 1, '' FROM generate_series(1, 500) AS n""",
+    """INSERT INTO passages (ingestion, chunk, space, number, last_chunk, project_id, vector_store_id, embedding)
+    VALUES ('one', 1, 1, 0, 1, 'proj_1', 'vs_1', l2_normalize('[3,4]'::halfvec) || store_code('vs_1'))""",
+)
+
+
+async def test_vectors_from_before_large_stores_had_indexes(postgres: Postgres) -> None:
+    """They lose what told their store, and are counted; the index of all stores goes; and back."""
+    url = create_database(postgres.url, "older_vectors")
+    await asyncio.to_thread(command.downgrade, config(url), "0011")
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in OLDER_VECTORS:
+            connection.execute(sql.SQL(statement))
+    sampled = "SELECT count(*) FROM chunks WHERE search @@ CAST(quote_literal('vs_1*') AS tsquery)"
+
+    await asyncio.to_thread(command.upgrade, config(url), "head")
+    with psycopg.connect(url, autocommit=True) as connection:
+        told = connection.execute("SELECT vector_dims(embedding), embedding <=> '[3,4]' < 0.001 FROM passages")
+        assert told.fetchall() == [(2, True)]
+        assert connection.execute("SELECT passages FROM vector_store_files").fetchall() == [(1,)]
+        assert connection.execute("SELECT FROM pg_class WHERE relname = 'passages_near_1'").fetchall() == []
+        ((chunks,),) = connection.execute(sampled).fetchall()
+        assert 1 < chunks < 30  # of 500, one of 64
+
+    await asyncio.to_thread(command.downgrade, config(url), "0011")
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT vector_dims(embedding) FROM passages").fetchall() == [(34,)]
+        assert connection.execute(sampled).fetchall() == [(0,)]

@@ -1,4 +1,6 @@
-"""An index of vectors for each large store, in place of one for all of them; how many vectors a file has."""
+"""An index of vectors for each large store, in place of one for all of them; how many vectors a file has; a sample of
+each store among its words.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -72,9 +74,14 @@ def upgrade() -> None:
     op.execute("""
       UPDATE vector_store_files AS file SET passages = (SELECT count(*) FROM passages
         WHERE passages.ingestion = file.ingestion AND passages.space = file.space) WHERE space IS NOT NULL""")
+    # As `shared/vector_stores/ranking.py` had it when this was written.
+    op.execute("""
+      UPDATE chunks SET search = search || array_to_tsvector(ARRAY[vector_store_id || '*'])
+      WHERE hashtext(text) & 63 = 0""")
 
 
 def downgrade() -> None:
+    op.execute("UPDATE chunks SET search = ts_delete(search, vector_store_id || '*') WHERE hashtext(text) & 63 = 0")
     op.drop_column("vector_store_files", "passages")
     op.execute("SELECT '[1]'::vector")
     op.execute(DROP_INDEXES)
