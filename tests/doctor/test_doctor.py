@@ -303,7 +303,7 @@ async def test_the_command(settings: Settings, model: ScriptedModel, tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
-        *("postgres", "pgvector", "migrations", "search", "connections"),
+        *("postgres", "pgvector", "migrations", "search", "indexes", "connections"),
         *("redis", "memory", "persistence", "clocks", "files", "model", "embeddings", "sandbox"),
     ]
 
