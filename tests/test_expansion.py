@@ -15,7 +15,7 @@ from tests.scripted_model import Say, ScriptedModel
 from tests.system import Project, System, create_database, redis_apart
 from tests.vector_stores import POLL_MS, store_of
 
-RELEASED = "0012"
+RELEASED = "0013"
 """The newest migration of the newest release: what comes after it has to bear that release's code. Before the first one
 it is the newest that took something away."""
 

@@ -84,7 +84,7 @@ OLDER_VECTORS = (
 async def test_vectors_from_before_large_stores_had_indexes(postgres: Postgres) -> None:
     """They lose what told their store, and are counted; the index of all stores goes; and back."""
     url = create_database(postgres.url, "older_vectors")
-    await asyncio.to_thread(command.downgrade, config(url), "0011")
+    await asyncio.to_thread(command.downgrade, config(url), "0012")
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in OLDER_VECTORS:
             connection.execute(sql.SQL(statement))
@@ -99,7 +99,7 @@ async def test_vectors_from_before_large_stores_had_indexes(postgres: Postgres) 
         ((chunks,),) = connection.execute(sampled).fetchall()
         assert 1 < chunks < 30  # of 500, one of 64
 
-    await asyncio.to_thread(command.downgrade, config(url), "0011")
+    await asyncio.to_thread(command.downgrade, config(url), "0012")
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT vector_dims(embedding) FROM passages").fetchall() == [(34,)]
         assert connection.execute(sampled).fetchall() == [(0,)]
