@@ -132,8 +132,8 @@ hits AS MATERIALIZED (
   WHERE (SELECT chunks FROM total) > :few
   UNION ALL
   SELECT n, number, ingestion, position, 1
-  FROM readable JOIN chunks USING (ingestion) JOIN known ON is_common AND search @@ term
-  WHERE (SELECT chunks FROM total) <= :few),
+  FROM readable JOIN chunks USING (ingestion) JOIN known USING (language)
+  WHERE is_common AND search @@ term AND (SELECT chunks FROM total) <= :few),
 counted AS (
   SELECT n, CAST(count(*) * max(times) AS float8) AS chunks, count(*) >= :enough AS is_cut FROM hits GROUP BY n),
 weights AS MATERIALIZED (

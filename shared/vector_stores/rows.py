@@ -163,7 +163,8 @@ class Chunk(SQLModel, table=True):
     """A piece of a file's text, from the character at `begins` up to the one at `ends`; pieces overlap. `page` is the
     one on which it begins, from 1, in files that have pages; `pages` are those that begin within it: at which of its
     characters, and which number. `headings` are those above its beginning, outermost first. `search` is what full-text
-    search looks at: the text's words, and the store's id among them, so that the index tells stores apart.
+    search looks at: the text's words, and the store's id among them (`ranking.INDEXED_STORE`), so that the index tells
+    stores apart.
     """
 
     __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
