@@ -26,7 +26,7 @@ from worker.embedder.lanes import Embedder
 
 CACHE = Path(".cache/bench-retrieval")
 SIZES = "1000,10000,100000,1000000"
-QUERIES = 200
+QUERIES = 100
 HYBRID = "search"
 SETTINGS = {"maintenance_work_mem": "3GB", "max_wal_size": "8GB"}  # an index of a million vectors is built in memory
 
