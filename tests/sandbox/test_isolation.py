@@ -1,7 +1,10 @@
 """Levels: which one is chosen, what the filter says on each processor, and that development's level is of use."""
 
+import os
 import platform
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +22,18 @@ from worker.sandbox.isolation.seccomp import ARCHITECTURES, UnknownProcessorErro
 ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
 UNSHARE = {"x86_64": 272, "aarch64": 97}
 PTRACE = {"x86_64": 101, "aarch64": 117}
+
+MOUNT_AND_CLEAR = """
+import shutil, sys
+from pathlib import Path
+from worker.sandbox.isolation.python import Python, reachable
+from worker.sandbox.users import User
+hidden, places = map(Path, sys.argv[1:])
+python = Python(hidden / "prefix", "3", hidden / "packages", hidden / "fonts", hidden)
+assert reachable(python, User(50_000), places).fonts.joinpath("kept").read_text() == "still here"
+print("mounted")
+shutil.rmtree(places)
+"""
 
 
 def decide(program: bytes, machine: str, number: int, *arguments: int) -> int:
@@ -74,6 +89,29 @@ def test_a_level_below_the_minimum_is_not_chosen(tmp_path: Path) -> None:
     found = environment.find(environment_place())
     with pytest.raises(UnavailableError, match="landlock is below the minimum"):
         prepare("bwrap", "landlock", found, tmp_path, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts sessions as other users")
+def test_what_is_mounted_for_other_users_can_not_be_cleared_away(tmp_path: Path) -> None:
+    """In a process of its own, for mounts stay with whoever made them."""
+    hidden = tmp_path / "home"
+    for part in ("prefix", "packages", "fonts"):
+        (hidden / part).mkdir(parents=True)
+        (hidden / part / "kept").write_text("still here")
+    hidden.chmod(0o700)
+
+    done = subprocess.run(
+        [sys.executable, "-c", MOUNT_AND_CLEAR, str(hidden), str(tmp_path / "mounts")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert done.stdout == "mounted\n", done.stderr
+    assert "Read-only file system" in done.stderr
+    assert {part.read_text() for part in hidden.rglob("kept")} == {"still here"}
+    assert len([*hidden.rglob("kept")]) == 3
 
 
 def test_a_level_that_is_not_to_be_had_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from infra.embedded.process import free_port
 from tests.sandbox.bench import ticks
@@ -28,7 +30,15 @@ from worker.sandbox.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from worker.sandbox.interpreter import Interpreter
+from worker.sandbox.limits import DEFAULT
 from worker.sandbox.processes import below
+from worker.sandbox.sessions import Sessions
+from worker.sandbox.settings import SandboxSettings
+from worker.sandbox.users import Users
+
+if TYPE_CHECKING:
+    from worker.sandbox.isolation.level import Isolation
 
 _WAITS = "import os, time\nwhile not os.path.exists('/mnt/data/go'): time.sleep(0.05)\n'in time'"
 
@@ -191,6 +201,31 @@ async def test_sessions_end_by_themselves(small: SandboxService) -> None:
         with pytest.raises(LostError, match="idle"):
             await idle.files()
         assert (await client.open("old")).previous is not None
+
+
+async def test_who_asks_for_a_session_is_answered_before_it_has_begun(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked again, it is the same session, however long it took."""
+    goes_on, begun, nowhere = asyncio.Event(), 0, cast("Isolation", None)
+
+    async def start_late(*_: object) -> Interpreter:
+        nonlocal begun
+        begun += 1
+        await goes_on.wait()
+        return Interpreter(nowhere, root / "none", DEFAULT, Users())
+
+    monkeypatch.setattr(Interpreter, "start", start_late)
+    monkeypatch.setattr("worker.sandbox.sessions.OPEN_WITHIN_S", 0.05)
+    sessions = Sessions(SandboxSettings(secret=SecretStr("x" * 16), state=root, environment=root), nowhere, Users())
+    for _ in range(2):
+        with pytest.raises(FullError, match="ready yet"):
+            await sessions.open("late")
+    opening = asyncio.create_task(sessions.open("late"))
+    goes_on.set()
+    session, _ = await opening
+    assert sessions.all == [session]
+    assert begun == 1
 
 
 async def test_a_call_cannot_outlive_its_session(small: SandboxService) -> None:

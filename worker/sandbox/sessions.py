@@ -6,6 +6,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -30,6 +31,7 @@ SPARED = timedelta(seconds=10)  # a session that was just used is not taken from
 LOOK_EVERY_S = 1.0
 REMEMBERED = 10_000  # ended sessions
 LAST_MOMENTS = timedelta(seconds=2)  # of a session, in which no call begins
+OPEN_WITHIN_S = 5.0  # whoever asks for a session gets an answer, so that a busy service is not taken for a dead one
 RETRY_S = 5.0  # after an interpreter could not be started
 
 
@@ -86,7 +88,10 @@ class Sessions:
         await until_removed()
 
     async def open(self, session_id: str) -> tuple[Session, bool]:
-        """The session of that id, and whether it is new. Raises BadRequestError, DrainingError, FullError."""
+        """The session of that id, and whether it is new. Raises BadRequestError, DrainingError, FullError.
+
+        One that takes long to begin goes on beginning: whoever asks again gets it.
+        """
         if ID.fullmatch(session_id) is None:
             raise BadRequestError("a session's id has 1 to 128 letters, digits, - and _")
         session = await self._current(session_id)
@@ -95,11 +100,19 @@ class Sessions:
         if session is not None:
             return session, False
         task = self._opening.get(session_id)
-        if task is not None:
-            return await asyncio.shield(task), False
-        task = self._opening[session_id] = asyncio.create_task(self._open(session_id))
-        task.add_done_callback(lambda _: self._opening.pop(session_id))
-        return await asyncio.shield(task), True
+        is_new = task is None
+        if task is None:
+            task = self._opening[session_id] = asyncio.create_task(self._open(session_id))
+            task.add_done_callback(partial(self._opened, session_id))
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), OPEN_WITHIN_S), is_new
+        except TimeoutError:
+            raise FullError("no interpreter is ready yet") from None
+
+    def _opened(self, session_id: str, task: asyncio.Task[Session]) -> None:
+        del self._opening[session_id]
+        if not task.cancelled() and (error := task.exception()) is not None:  # perhaps nobody waits for it any more
+            log.info("sandbox.session_not_opened", session=session_id, problem=str(error))
 
     async def get(self, session_id: str, generation: str) -> Session:
         """The living session of that generation. Raises LostError with what became of it."""

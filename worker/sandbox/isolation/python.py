@@ -16,7 +16,7 @@ from worker.sandbox.isolation.level import UnavailableError
 from worker.sandbox.users import User
 
 PRELOAD = ("numpy", "pandas", "matplotlib.pyplot", "PIL.ImageShow")
-CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x00020000, 0x1000, 0x4000, 0x40000
+CLONE_NEWNS, MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x00020000, 1, 32, 0x1000, 0x4000, 0x40000
 THREADS = "2"  # of numerical libraries: more cost memory each, and there are many sessions
 
 
@@ -90,7 +90,8 @@ def reachable(python: Python, user: User | None, places: Path) -> Python:
     """The same where `user` can reach it; None stands for whoever runs this service.
 
     Files below a home directory of mode 0700 can't be reached by another user. They are mounted on directories below
-    `places`, in a mount namespace of this process alone: nothing is copied, nobody's permissions are changed. Raises
+    `places`, in a mount namespace of this process alone, read-only: nothing is copied, nobody's permissions are
+    changed, and whoever clears `places` away in this process doesn't clear away what is mounted there. Raises
     UnavailableError where that is not permitted, naming the directory that is in the way.
     """
     parts = {name: getattr(python, name) for name in ("prefix", "packages", "fonts")}
@@ -122,7 +123,8 @@ def _own_mounts(wall: Path) -> None:
 def _mount(place: Path, on: Path) -> Path:
     on.mkdir(parents=True, exist_ok=True)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(os.fsencode(place), os.fsencode(on), None, MS_BIND | MS_REC, None):
+    flags = (MS_BIND | MS_REC, MS_BIND | MS_REMOUNT | MS_RDONLY)
+    if any(libc.mount(os.fsencode(place), os.fsencode(on), None, flag, None) for flag in flags):
         raise UnavailableError(f"{place} can't be mounted on {on}: {os.strerror(ctypes.get_errno())}")
     return on
 
