@@ -44,9 +44,9 @@ class Process:
     log: Path
     notifications: socket.socket
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, within: timedelta = READY_WITHIN) -> None:
         """Return once the process has said READY=1. Raises NotReady if it ends instead, or says nothing."""
-        deadline = time.monotonic() + READY_WITHIN.total_seconds()
+        deadline = time.monotonic() + within.total_seconds()
         with self.notifications:
             self.notifications.settimeout(0.2)
             while time.monotonic() < deadline:

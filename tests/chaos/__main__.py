@@ -26,13 +26,13 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave logs and data where they are, and say where")
     given = parser.parse_args()
     faults = list(ROLLS) if given.rolling else [name for name in given.faults.split(",") if name]
-    if unknown := set(faults) - set(FAULTS):
+    if unknown := set(faults) - {*FAULTS, *ROLLS}:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     root = Path(tempfile.mkdtemp(prefix="assistantd-chaos-"))
     root.chmod(0o711)
     drill = Drill(given.runs, timedelta(minutes=given.minutes), given.seed, faults)
     if given.rolling:
-        drill = replace(drill, mishaps=0.0)
+        drill = replace(drill, mishaps=0.0, whole=True)
     try:
         verdict = asyncio.run(carry_out(drill, root))
     finally:

@@ -9,10 +9,15 @@ from contextlib import aclosing, suppress
 from tests.chaos.ledger import Kind, Ledger, Story
 from tests.chaos.reader import TERMINAL, Reader
 from tests.chaos.upstream import FUNCTION
-from tests.chaos.wire import Broken, Json, Refused, Wire
+from tests.chaos.wire import Broken, Form, Json, Refused, Wire
 
 PATIENCE_S = 60.0
 PAUSE_S = 0.2
+_TOOLS = {
+    Kind.TOOLS: [FUNCTION],
+    Kind.CODE: [{"type": "code_interpreter"}],
+    Kind.FILES: [{"type": "file_search"}],
+}
 
 
 class Client:
@@ -37,7 +42,9 @@ class Client:
 
     async def _live(self, story: Story) -> None:
         half = self._rng.random() < 1 / 2
-        streamed = story.kind is Kind.STREAMED or (story.kind is Kind.TOOLS and half)
+        streamed = story.kind is Kind.STREAMED or (story.kind in (Kind.TOOLS, Kind.CODE) and half)
+        if story.kind is Kind.FILES:
+            story.store_id = await self._fill_store(story)
         while not story.run_id:
             await (self._create_streamed(story) if streamed else self._create(story))
         if story.kind is Kind.CANCELLED:
@@ -47,6 +54,16 @@ class Client:
             if story.kind is Kind.TOOLS:
                 await self._submit(story)
             await (self._follow(story) if streamed or (story.kind is Kind.CANCELLED and half) else self._poll(story))
+
+    async def _fill_store(self, story: Story) -> str:
+        """A file, and a store with it; the run finds it there as soon as it has been read."""
+        file = await self._until_answered("POST", "/files", _file_of(story), idempotency_key=f"{story.name}-file")
+        body = {"file_ids": [file["id"]]}
+        store = await self._until_answered("POST", "/vector_stores", body, idempotency_key=f"{story.name}-store")
+        while store["status"] != "completed":
+            await asyncio.sleep(PAUSE_S)
+            store = await self._until_answered("GET", f"/vector_stores/{store['id']}")
+        return store["id"]
 
     async def _create(self, story: Story) -> None:
         run = await self._until_answered("POST", "/threads/runs", self._creation(story), idempotency_key=story.name)
@@ -121,7 +138,7 @@ class Client:
             else:
                 story.cancel_acknowledged = True
 
-    async def _until_answered(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
+    async def _until_answered(self, method: str, path: str, body: Json | Form | None = None, **headers: str) -> Json:
         while True:
             try:
                 return await self._wire.ask(method, path, body, **headers)
@@ -135,9 +152,15 @@ class Client:
         self._ledger.promised.append(story)
 
     def _creation(self, story: Story) -> Json:
-        tools: Json = {"tools": [FUNCTION]} if story.kind is Kind.TOOLS else {}
-        message = {"role": "user", "content": f"This is {story.name}."}
-        return {"assistant_id": self._assistant_id, "thread": {"messages": [message]}, **tools}
+        thread: Json = {"messages": [{"role": "user", "content": f"This is {story.name}."}]}
+        if story.store_id is not None:
+            thread["tool_resources"] = {"file_search": {"vector_store_ids": [story.store_id]}}
+        tools = {"tools": _TOOLS[story.kind]} if story.kind in _TOOLS else {}
+        return {"assistant_id": self._assistant_id, "thread": thread, **tools}
 
     def _path(self, story: Story) -> str:
         return f"/threads/{story.thread_id}/runs/{story.run_id}"
+
+
+def _file_of(story: Story) -> Form:
+    return Form({"purpose": "assistants"}, f"{story.name}.txt", f"All there is to know of {story.name}.".encode())

@@ -25,6 +25,7 @@ WORKERS = 3
 MISHAPS = 0.1
 CALM_WITHIN_S = 60.0
 KINDS = (Kind.STREAMED, Kind.STREAMED, Kind.POLLED, Kind.TOOLS, Kind.CANCELLED)
+KINDS_OF_THE_WHOLE = (*KINDS, Kind.CODE, Kind.FILES)
 
 _ACTIVE = "SELECT count(*) FROM runs WHERE status IN ('queued', 'in_progress')"
 
@@ -41,6 +42,8 @@ class Drill:
     """Between faults."""
     mishaps: float = MISHAPS
     """Share of the model's answers that go wrong."""
+    whole: bool = False
+    """With a worker that reads files and a sandbox, and runs that need them."""
 
 
 async def carry_out(drill: Drill, root: Path) -> Verdict:
@@ -50,7 +53,7 @@ async def carry_out(drill: Drill, root: Path) -> Verdict:
     upstream = Upstream(ledger, random.Random(rng.random()), drill.mishaps)
     await upstream.start()
     try:
-        async with running(root, upstream.base_url, apis=APIS, workers=WORKERS) as stack:
+        async with running(root, upstream.base_url, apis=APIS, workers=WORKERS, whole=drill.whole) as stack:
             began = time.monotonic()
             await _live(drill, stack, ledger, rng)
             lived_s = time.monotonic() - began
@@ -89,11 +92,12 @@ async def _live(drill: Drill, stack: Stack, ledger: Ledger, rng: random.Random) 
 def _stories(drill: Drill, ledger: Ledger) -> Iterator[Story]:
     """As many as were asked for, and more until every fault has had its turn, unless time is up before."""
     until = time.monotonic() + drill.within.total_seconds()
+    kinds = KINDS_OF_THE_WHOLE if drill.whole else KINDS
     for number in count():
         enough = number >= drill.runs and all(ledger.counts[f"fault: {name}"] for name in drill.faults)
         if enough or time.monotonic() > until:
             return
-        yield Story(f"chaos-{drill.seed}n{number}x", KINDS[number % len(KINDS)])
+        yield Story(f"chaos-{drill.seed}n{number}x", kinds[number % len(kinds)])
 
 
 async def _calm(stack: Stack) -> None:
@@ -109,7 +113,7 @@ async def _calm(stack: Stack) -> None:
 
 def _with_setting(verdict: Verdict, drill: Drill, lived_s: float) -> Verdict:
     setting = {
-        "lease s": LEASE.total_seconds(),
+        "lease s": None if drill.whole else LEASE.total_seconds(),
         "clients": CLIENTS,
         "api processes": APIS,
         "workers": WORKERS,

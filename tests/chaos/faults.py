@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import psycopg
 import redis.asyncio
@@ -13,6 +14,7 @@ from tests.chaos.stack import LEASE, Stack, bring_down, bring_up, gone
 from tests.system import Process
 
 WATCH_EVERY_S = 0.2
+START_WITHIN = timedelta(seconds=120)  # of a process beside 50 clients that want all of the machine
 
 Fault = Callable[[Stack, random.Random], Awaitable[None]]
 
@@ -39,6 +41,29 @@ async def drain_worker(stack: Stack, rng: random.Random) -> None:
     place = rng.randrange(len(stack.workers))
     leaving = stack.workers[place]
     stack.start_worker(place)
+    leaving.signal(signal.SIGTERM)
+    await gone(leaving)
+
+
+async def roll_worker(stack: Stack, rng: random.Random) -> None:
+    """As an orchestrator does it: SIGTERM once another one is ready."""
+    await _roll(stack.workers, rng.randrange(len(stack.workers)), stack.start_worker)
+
+
+async def roll_ingest(stack: Stack, rng: random.Random) -> None:
+    """The same with one that reads files."""
+    await _roll(stack.ingests, rng.randrange(len(stack.ingests)), stack.start_ingest)
+
+
+async def roll_sandbox(stack: Stack, _: random.Random) -> None:
+    """The same with the sandbox."""
+    await _roll(stack.sandboxes, 0, stack.start_sandbox)
+
+
+async def _roll(processes: list[Process], place: int, start: Callable[[int], None]) -> None:
+    leaving = processes[place]
+    start(place)
+    await asyncio.to_thread(processes[place].wait_until_ready, START_WITHIN)
     leaving.signal(signal.SIGTERM)
     await gone(leaving)
 
@@ -106,13 +131,19 @@ async def _tell_redis(stack: Stack, *command: str) -> None:
         await client.execute_command(*command)  # pyright: ignore[reportUnknownMemberType]
 
 
-ROLLS: dict[str, Fault] = {"term": drain_worker, "api-term": drain_api}
+ROLLS: dict[str, Fault] = {
+    "roll-api": drain_api,
+    "roll-worker": roll_worker,
+    "roll-ingest": roll_ingest,
+    "roll-sandbox": roll_sandbox,
+}
 """What a new version brings with it: nothing goes wrong by these."""
 
 FAULTS: dict[str, Fault] = {
     "kill": kill_worker,
     "stop": freeze_worker,
-    **ROLLS,
+    "term": drain_worker,
+    "api-term": drain_api,
     "api": kill_api,
     "redis": restart_redis,
     "flush": flush_redis,
@@ -127,7 +158,12 @@ async def supervise(stack: Stack, ledger: Ledger) -> None:
     """Put another in the place of whatever ended although nobody ended it, and remember that."""
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
-        for processes, start in ((stack.apis, stack.start_api), (stack.workers, stack.start_worker)):
+        for processes, start in (
+            (stack.apis, stack.start_api),
+            (stack.workers, stack.start_worker),
+            (stack.ingests, stack.start_ingest),
+            (stack.sandboxes, stack.start_sandbox),
+        ):
             for place, process in enumerate(processes):
                 code = process.popen.poll()
                 if code is not None and process not in stack.leaving:
@@ -145,6 +181,7 @@ async def go_wrong(
     stack: Stack, names: Sequence[str], pause_s: tuple[float, float], ledger: Ledger, rng: random.Random
 ) -> None:
     """One fault after the other, with such pauses, until cancelled; a fault that has begun is ended."""
+    faults = {**FAULTS, **ROLLS}
     remaining: list[str] = []
     while True:
         await asyncio.sleep(rng.uniform(*pause_s))
@@ -152,7 +189,7 @@ async def go_wrong(
             remaining = rng.sample(names, len(names))
         name = remaining.pop()
         ledger.counts[f"fault: {name}"] += 1
-        fault = asyncio.ensure_future(FAULTS[name](stack, rng))
+        fault = asyncio.ensure_future(faults[name](stack, rng))
         try:
             await asyncio.shield(fault)
         except asyncio.CancelledError:

@@ -12,6 +12,8 @@ class Kind(StrEnum):
     POLLED = "polled"
     TOOLS = "tools"
     CANCELLED = "cancelled"
+    CODE = "code"
+    FILES = "files"
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Story:
     kind: Kind
     run_id: str = ""
     thread_id: str = ""
+    store_id: str | None = None
     cancel_acknowledged: bool = False
     took_s: float = 0.0
     status: str | None = None

@@ -1,10 +1,12 @@
-"""Postgres, Valkey, API processes and workers, each of which can be ended and brought back while clients go on.
+"""Postgres, Valkey, API processes, workers, and if wanted those that read files and a sandbox, each of which can be
+ended and brought back while clients go on.
 
 Everything is started by the event loop's thread, which must be the main one: servers die with the thread that forked
 them. Nothing here blocks that loop for longer than a fork takes.
 """
 
 import asyncio
+import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator
@@ -18,6 +20,7 @@ from infra.embedded.process import free_port
 from infra.embedded.server import Server
 from infra.embedded.valkey import Valkey
 from tests.properties.promises import keep_history
+from tests.sandbox.service import SandboxService
 from tests.system import Process, System, create_database
 
 LEASE = timedelta(seconds=2)
@@ -28,25 +31,32 @@ POLL_S = 0.02
 
 
 class Cluster(System):
-    """API processes that keep their ports."""
+    """Processes that keep their ports, or have one queue."""
 
     def spawn_api_on(self, port: int) -> Process:
         """Start an API process on this port."""
         return self.spawn("api", "--port", str(port))
 
+    def spawn_worker_for(self, queue: str) -> Process:
+        """Start a worker that takes from one queue alone."""
+        return self.spawn("worker", "--name", f"{queue}-{len(self.processes)}", "--queues", queue)
+
 
 @dataclass
 class Stack:
     """The system under test. Who is `leaving` was told to; `lost_at` is when a worker, by process id, was killed or
-    frozen.
+    frozen. If there are `services`, workers leave files to `ingests`, and `sandboxes` is one process of one of them.
     """
 
     postgres: Postgres
     valkey: Valkey
     system: Cluster
     ports: list[int]
+    services: list[SandboxService] = field(default_factory=list[SandboxService])
     apis: list[Process] = field(default_factory=list[Process])
     workers: list[Process] = field(default_factory=list[Process])
+    ingests: list[Process] = field(default_factory=list[Process])
+    sandboxes: list[Process] = field(default_factory=list[Process])
     leaving: list[Process] = field(default_factory=list[Process])
     lost_at: dict[int, float] = field(default_factory=dict[int, float])
 
@@ -60,7 +70,17 @@ class Stack:
 
     def start_worker(self, place: int) -> None:
         """Start a worker in this place."""
-        self.workers[place : place + 1] = [self.system.spawn_worker()]
+        worker = self.system.spawn_worker_for("runs") if self.services else self.system.spawn_worker()
+        self.workers[place : place + 1] = [worker]
+
+    def start_ingest(self, place: int) -> None:
+        """Start a worker that reads files in this place."""
+        self.ingests[place : place + 1] = [self.system.spawn_worker_for("ingest")]
+
+    def start_sandbox(self, place: int) -> None:
+        """Start the sandbox that doesn't run in this place."""
+        self.sandboxes[place : place + 1] = [self.services[0].spawn()]
+        self.services.reverse()
 
     def lose(self, worker: Process) -> None:
         """Note that from now on this worker does nothing."""
@@ -91,7 +111,7 @@ async def gone(process: Process) -> None:
 
 
 @asynccontextmanager
-async def running(root: Path, model_url: str, *, apis: int, workers: int) -> AsyncGenerator[Stack]:
+async def running(root: Path, model_url: str, *, apis: int, workers: int, whole: bool) -> AsyncGenerator[Stack]:
     """All of it, ready. `root` must be a directory that servers without privileges can reach."""
     postgres, valkey = Postgres(root / "postgres"), Valkey(root / "valkey")
     postgres.start()
@@ -105,19 +125,36 @@ async def running(root: Path, model_url: str, *, apis: int, workers: int) -> Asy
         "ASSISTANTD_RUN_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
         "ASSISTANTD_LOG_FORMAT": "json",
     }
+    services = _sandboxes(root) if whole else []
+    if services:
+        urls = ",".join(service.url for service in services)
+        settings |= {"ASSISTANTD_SANDBOX_SECRET": services[0].secret, "ASSISTANTD_SANDBOX_URL": urls}
+        del settings["ASSISTANTD_LEASE_DURATION"]  # nobody is to lose a worker: it is as it is without a word
     ports = [free_port() for _ in range(apis)]
-    stack = Stack(postgres, valkey, Cluster(root, url, valkey.url, model_url, settings), ports)
+    stack = Stack(postgres, valkey, Cluster(root, url, valkey.url, model_url, settings), ports, services)
     try:
         for place in range(apis):
             stack.start_api(place)
         for place in range(workers):
             stack.start_worker(place)
-        for process in (*stack.apis, *stack.workers):
+        if whole:
+            stack.start_ingest(0)
+            stack.start_sandbox(0)
+        for process in (*stack.system.processes, *stack.sandboxes):
             await asyncio.to_thread(process.wait_until_ready)
         yield stack
     finally:
-        for process in stack.system.processes:
+        for process in (*stack.system.processes, *stack.sandboxes):
             process.popen.send_signal(signal.SIGCONT)
             process.kill()
         valkey.stop()
         postgres.stop()
+
+
+def _sandboxes(root: Path) -> list[SandboxService]:
+    """Two, not started, for one to take the other's place."""
+    secret = secrets.token_hex(16)
+    places = [root / "sandbox-1", root / "sandbox-2"]
+    for place in places:
+        place.mkdir(mode=0o711)
+    return [SandboxService(place, secret=secret) for place in places]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.chaos.drill import Drill, carry_out
 from tests.chaos.faults import FAULTS, ROLLS
+from tests.sandbox.service import require
 
 
 @pytest.mark.timeout(300)
@@ -23,14 +24,16 @@ def test_a_thousand_runs_survive_every_fault(room: Path) -> None:
     assert all(verdict.facts.get(f"fault: {name}") for name in FAULTS)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_roll_out_under_load_fails_nobody(room: Path) -> None:
-    """Workers and API processes are replaced one after the other while 50 clients go on: no run fails, none costs an
-    attempt, and every stream that is cut is joined again to its end.
+    """Two API processes, three workers, one that reads files and a sandbox are replaced one after the other while 50
+    clients go on: no run fails, none costs an attempt, and every stream that is cut is joined again to its end.
     """
+    require("bwrap")
     root = room / "rolling"
     root.mkdir(mode=0o711)
-    drill = Drill(600, timedelta(seconds=60), faults=tuple(ROLLS), pause_s=(0.2, 0.5), mishaps=0.0)
+    faults = tuple(ROLLS)
+    drill = Drill(600, timedelta(seconds=180), faults=faults, pause_s=(0.2, 0.5), mishaps=0.0, whole=True)
     verdict = asyncio.run(carry_out(drill, root))
     assert verdict.innocent, verdict
     assert set(verdict.facts["statuses"]) <= {"completed", "cancelled"}, verdict

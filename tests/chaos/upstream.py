@@ -20,6 +20,7 @@ from tests.scripted_model.wire import text_of
 NAME = re.compile(r"chaos-\w+")
 WORDS = 12
 FUNCTION = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+CODE = "import time; time.sleep(0.2); print({name!r})"
 
 
 def words_of(name: str, turn: int) -> str:
@@ -60,7 +61,8 @@ class Upstream:
         name = NAME.findall(asked)[0]
         turn = sum(message["role"] == "tool" for message in body["messages"])
         self._ledger.asked[name][turn] += 1
-        played = self._turn(name, turn, tools="tools" in body)
+        offered = [tool["function"]["name"] for tool in body.get("tools", ())]
+        played = self._turn(name, turn, offered)
         whole = isinstance(played, Say | CallFunctions)
         answered = _nothing if not whole else lambda: self._ledger.answered.update([name])
         try:
@@ -68,12 +70,14 @@ class Upstream:
         except ConnectionResetError:  # a worker that died; aiohttp would write a traceback for each
             return web.Response()
 
-    def _turn(self, name: str, turn: int, *, tools: bool) -> Turn:
+    def _turn(self, name: str, turn: int, offered: list[str]) -> Turn:
         pause = timedelta(milliseconds=self._rng.choice((5, 10, 20)))
         text = words_of(name, turn)
         whole: Say | CallFunctions = Say(text, delay=pause)
-        if tools and turn == 0:
-            whole = CallFunctions([("look_up", {"name": name})], text=text, delay=pause)
+        if offered and turn == 0:
+            (tool,) = offered
+            arguments = {"code": CODE.format(name=name)} if tool == "code_interpreter" else {"queries": [name]}
+            whole = CallFunctions([(tool, arguments)], text=text, delay=pause)
         if self._rng.random() >= self._mishaps:
             return whole
         mishap = self._rng.choice(

@@ -99,7 +99,7 @@ def _compare(story: Story, run: DictRow, verdict: Verdict) -> None:
         if run["messages"].get(message_id) != text:
             verdict.lost.append(f"{story.run_id}: [RUN-3] was told {text!r}, kept {run['messages'].get(message_id)!r}")
     if run["status"] == "completed":
-        turns = 2 if story.kind is Kind.TOOLS else 1
+        turns = 2 if story.kind in (Kind.TOOLS, Kind.CODE, Kind.FILES) else 1
         if run["texts"] != [words_of(story.name, turn) for turn in range(turns)]:
             verdict.doubled.append(f"{story.run_id} ({story.kind}): it says {run['texts']}")
 

@@ -31,6 +31,20 @@ class Event(NamedTuple):
     data: Json
 
 
+class Form(NamedTuple):
+    """A request's body with a file in it."""
+
+    fields: dict[str, str]
+    filename: str
+    content: bytes
+
+    def data(self) -> aiohttp.FormData:
+        """For one request: aiohttp uses it up."""
+        form = aiohttp.FormData(self.fields)
+        form.add_field("file", self.content, filename=self.filename)
+        return form
+
+
 class Wire:
     """A project's requests, each to any of the API processes."""
 
@@ -43,7 +57,7 @@ class Wire:
             connector=aiohttp.TCPConnector(limit=0),
         )
 
-    async def ask(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
+    async def ask(self, method: str, path: str, body: Json | Form | None = None, **headers: str) -> Json:
         """The answer's JSON. Raises Broken or Refused."""
         async with self._request(method, path, body, headers) as response:
             return orjson.loads(await response.read())
@@ -67,12 +81,13 @@ class Wire:
 
     @asynccontextmanager
     async def _request(
-        self, method: str, path: str, body: Json | None, headers: dict[str, str]
+        self, method: str, path: str, body: Json | Form | None, headers: dict[str, str]
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         url = self._rng.choice(self._base_urls) + path
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        content: dict[str, Any] = {"data": body.data()} if isinstance(body, Form) else {"json": body}
         try:
-            async with self.session.request(method, url, json=body, headers=sent) as response:
+            async with self.session.request(method, url, **content, headers=sent) as response:
                 if response.status != OK:
                     raise Refused(f"{response.status} {(await response.text())[:300]}")
                 yield response

@@ -31,7 +31,7 @@ class SandboxService:
     def __init__(self, root: Path, **settings: object) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.secret = secrets.token_hex(24)
+        self.secret = str(settings.get("secret", secrets.token_hex(24)))
         self.state = root / "state"
         self.log = root / "sandbox.log"
         given = {"SECRET": self.secret, "STATE": self.state, "ENVIRONMENT": place(), **settings}
@@ -40,6 +40,11 @@ class SandboxService:
 
     def start(self) -> "SandboxService":
         """Start, and return when it takes sessions. Raises NotReady with the end of its log."""
+        self.spawn().wait_until_ready()
+        return self
+
+    def spawn(self) -> Process:
+        """Start, and return at once."""
         name = f"assistantd-test-{secrets.token_hex(8)}"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         listener.bind(f"\0{name}")
@@ -59,8 +64,7 @@ class SandboxService:
                 cwd="/",
             )
         self._process = Process(popen, self.log, listener)
-        self._process.wait_until_ready()
-        return self
+        return self._process
 
     @property
     def pid(self) -> int:
