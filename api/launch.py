@@ -83,7 +83,7 @@ def resumed(
 def promoted(services: Services, row: Row | None) -> None:
     """The turn of a run that was waiting for its thread has come."""
     if row is not None:
-        services.doorbell.ring(row["id"])
+        services.doorbell.ring(row)
 
 
 def cancelled(services: Services, row: Row, dialect: Dialect) -> Reply[RunObject]:
@@ -133,7 +133,7 @@ def _rung(
     if row["waiting"]:  # for its thread: it is rung for when its turn comes
         services.outbox.send(commands)
     else:
-        services.doorbell.ring(run_id, *commands)
+        services.doorbell.ring(row, *commands)
     crossing("run.rung")
     if reader is None or writer.entry is None:
         return reply(run, POLL_AFTER)

@@ -180,7 +180,7 @@ UPDATE runs SET rung_at = now() WHERE id IN (
   ORDER BY rung_at NULLS FIRST
   LIMIT least(:at_most, greatest(0, (SELECT count(*) FROM runs WHERE {WAITS_FOR_WORKER}) - :unanswered))
   FOR UPDATE SKIP LOCKED)
-RETURNING id""")
+RETURNING id, thread_id, project_id""")
 
 
 # The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread.
@@ -199,7 +199,8 @@ SELECT DISTINCT thread_id FROM runs AS behind WHERE {WAITS_FOR_THREAD}
 AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_THREAD}) LIMIT :at_most""")
 
 NEXT_OF_PROJECT = text(f"""
-SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
+SELECT id, thread_id, project_id FROM runs
+WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
 # A run that may lose no more workers may be what kills them: a worker takes it only where there is room.
 _WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_attempts)"

@@ -32,21 +32,24 @@ log = structlog.get_logger(__name__)
 UNSTORABLE = (DataError, IntegrityError, ProgrammingError)
 
 
-async def ingest(deps: Deps) -> None:
-    """Answer one ring: read files until none waits, if a slot is free."""
+async def ingest(deps: Deps) -> int:
+    """Answer one ring: read files until none waits, if a slot is free. Returns how many."""
+    files = 0
     if not deps.slots.take():
-        return
+        return files
     try:
         while not deps.slots.closed:
             sent = time.monotonic()
             claim = statements.claim_fairly(transitions.claim(deps.owner, deps.settings.lease_duration))
             claimed = await deps.database.one(claim.sql, claim.params)
             if claimed is None:
-                return
+                break
             crossing("file.claimed")
             await _ingest_one(deps, claimed, sent)
+            files += 1
     finally:
         deps.slots.give_back()
+    return files
 
 
 async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:

@@ -6,7 +6,7 @@ worker goes on after the last recorded step, which it finds in the context that 
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -43,15 +43,19 @@ TURNS = 100
 """After so many in a row that called nothing but our own tools the model has to answer: some would search for ever."""
 
 
-async def execute(run_id: str, deps: Deps) -> None:
+async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None = None) -> Row | None:
     """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone; with a backlog the
-    slot goes to whose turn it is.
+    slot goes to whose turn it is, and `show` is told of that run.
+
+    Returns the run as this worker left it, or None if it took none, or it passed on to others.
     """
     claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
-        return
+        return None
     crossing("run.claimed")
     run = claimed.run
+    if show is not None and run["id"] != run_id:
+        show(run)
     of_worker.claimed(run)
     words = {"run_id": run["id"], "thread_id": run["thread_id"], "project_id": run["project_id"]}
     structlog.contextvars.bind_contextvars(**words, term=run["term"])
@@ -59,7 +63,8 @@ async def execute(run_id: str, deps: Deps) -> None:
         attempt = Attempt(deps, run, held)
         give_back = leaving or is_stale(run)
         move, ending = (transitions.release(), turn.CANCELLED) if give_back else await _conclude(attempt)
-        await _finish(attempt.settle(move, ending))
+        settled, _ = await _finish(attempt.settle(move, ending))
+    return settled
 
 
 async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
