@@ -19,6 +19,7 @@ from shared.events.replay import STILL
 from shared.events.types import EventId
 from shared.events.writer import EventWriter
 from shared.runs.status import TERMINAL
+from shared.tracing import spans
 from shared.wire.fields import Dialect
 from shared.wire.runs import run_object
 from shared.wire.shapes.runs import RunObject
@@ -59,6 +60,7 @@ def started(
 ) -> Reply[RunObject] | RunStream:
     """A run was created."""
     crossing("run.created")
+    spans.note({spans.RUN: row["id"], spans.THREAD: row["thread_id"]})
     run = run_object(row, dialect)
     writer = _writer(services, row)
     if thread is not None:
@@ -73,6 +75,7 @@ def resumed(
 ) -> Reply[RunObject] | RunStream:
     """Tool outputs were submitted."""
     crossing("outputs.submitted")
+    spans.link(row["traceparent"])
     run = run_object(row, dialect)
     writer = _writer(services, row)
     writer.put("thread.run.step.completed", step_object(step, dialect, contents=row["include_contents"]))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.metrics import files as metrics
+from shared.tracing.spans import note, span
 from shared.vector_stores import statements, transitions
 from shared.vector_stores.status import Stage
 from shared.vector_stores.transitions import Transition
@@ -54,7 +55,9 @@ async def ingest(deps: Deps) -> int:
 
 async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:
     words = {"file_id": claimed["id"], "vector_store_id": claimed["vector_store_id"]}
-    with structlog.contextvars.bound_contextvars(**words, project_id=claimed["project_id"], term=claimed["term"]):
+    words |= {"project_id": claimed["project_id"], "term": claimed["term"]}
+    told = {f"assistantd.{name}": value for name, value in words.items()}
+    with structlog.contextvars.bound_contextvars(**words), span("ingest_file", told, kind="consumer"):
         await _take_through(deps, claimed, sent)
 
 
@@ -75,6 +78,7 @@ async def _take_through(deps: Deps, claimed: Row, sent: float) -> None:
         log.info("file.passed_on")
         return
     crossing("file.settled")
+    note({"assistantd.status": settled["status"], "assistantd.reason": settled["reason"]})
     metrics.SETTLED.labels(settled["status"], settled["reason"]).inc()
     metrics.DURATION.observe(time.monotonic() - sent)
     log.info("file.settled", status=settled["status"], reason=settled["reason"])
@@ -84,8 +88,10 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
     """Take the file through its stages and name the move that ends the work on it. Raises PassedOn."""
     try:
         if claimed["stage"] != Stage.READ:
-            await read(deps, claimed, held)
-        await embed(deps, claimed, held)
+            with span("ingest_file read"):
+                await read(deps, claimed, held)
+        with span("ingest_file embed"):
+            await embed(deps, claimed, held)
     except Unreadable as error:
         if error.error is not None:
             log.warning("file.stumbled", error=error.error)

@@ -21,6 +21,8 @@ from shared.metrics import model as metrics
 from shared.metrics import worker as of_worker
 from shared.runs import transitions
 from shared.runs.transitions import Transition
+from shared.tracing import genai
+from shared.tracing.spans import past
 from shared.wire.runs import run_object
 from worker.deps import Deps
 from worker.models.client import Patience
@@ -49,6 +51,7 @@ async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None 
 
     Returns the run as this worker left it, or None if it took none, or it passed on to others.
     """
+    began_ns = time.time_ns()
     claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
         return None
@@ -59,11 +62,13 @@ async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None 
     of_worker.claimed(run)
     words = {"run_id": run["id"], "thread_id": run["thread_id"], "project_id": run["project_id"]}
     structlog.contextvars.bind_contextvars(**words, term=run["term"])
-    with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
+    with genai.attempt(run, began_ns) as span, deps.live.holding(run["id"], run["term"], claimed.sent) as held:
+        past("claim", began_ns)
         attempt = Attempt(deps, run, held)
         give_back = leaving or is_stale(run)
         move, ending = (transitions.release(), turn.CANCELLED) if give_back else await _conclude(attempt)
         settled, _ = await _finish(attempt.settle(move, ending))
+        genai.settled(span, settled)
     return settled
 
 
@@ -194,11 +199,13 @@ async def _take_turn(attempt: Attempt) -> Outcome:
         return Truncated("max_prompt_tokens")
     this = attempt.begin_turn(asked.sources)
     answer, model, began = this.answer, asked.request["model"], time.monotonic()
-    async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
-        del asked
-        async for chunk in chunks:
-            for delta in answer.add(chunk):
-                this.tell(delta)
+    with genai.chat(run, asked.request) as span:
+        async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
+            del asked
+            async for chunk in chunks:
+                for delta in answer.add(chunk):
+                    this.tell(delta)
+        genai.answered(span, answer.text, answer.calls, answer.finish_reason, answer.usage)
     this.heard_all()
     metrics.answered(model, time.monotonic() - began, answer.usage)
     await spend(attempt.deps.windows, run, answer.usage)
