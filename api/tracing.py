@@ -14,11 +14,13 @@ DEFECT = 500
 
 
 def request_span(scope: "Scope") -> Span:
-    """The span of a request, in its client's trace if it has one; a stream's lasts until the stream ends."""
+    """The span of a request, in its client's trace if it has one; a stream's lasts until the stream ends. The path
+    isn't told, for clients may write into it what they like: what are ids in it is told below.
+    """
     if STATE.tracing is None or not scope["path"].startswith(OURS):
         return NOTHING
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    attributes = {"http.request.method": scope["method"], "url.scheme": scope["scheme"], "url.path": scope["path"]}
+    attributes = {"http.request.method": scope["method"], "url.scheme": scope["scheme"]}
     return STATE.tracing.request(scope["method"], headers, attributes)
 
 

@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self
@@ -110,7 +110,7 @@ class Page:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    async def _hear(self, enough: Any, number: int | None = None) -> dict[str, Any]:
+    async def _hear(self, enough: Callable[[], bool], number: int | None = None) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             while not enough():
                 told = orjson.loads(await self._socket.receive_str())

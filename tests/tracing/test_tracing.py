@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from openai import APIStatusError
 from openai.types.beta.threads import Run
 
 from shared.settings import telemetry
@@ -78,6 +79,8 @@ async def test_one_trace_tells_of_a_run_with_all_its_tools_and_of_none_of_its_co
     tools: Any = [{"type": "file_search"}, {"type": "code_interpreter"}, FUNCTION]
     resources: Any = {"file_search": {"vector_store_ids": [stored]}}
 
+    with pytest.raises(APIStatusError):
+        await project.client.beta.threads.retrieve(f"thread_{CANARY}")
     run = await poll(project, await create(project, name, TRACEPARENT, tools=tools, tool_resources=resources))
     assert run.status == "requires_action"
     assert (await submit(project, run)).status == "completed"
