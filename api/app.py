@@ -1,7 +1,10 @@
 """The application: reads like a list."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors
 from api.description import Application
@@ -27,6 +30,10 @@ from shared import crashpoints
 from shared.logs import configure_logging
 from shared.readiness import notify_ready
 from shared.settings import Settings
+from shared.tracing.begin import end
+
+# FastAPI can trace by itself, with what exceptions say in it; traces are ours (`api/tracing.py`).
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(settings: Settings) -> Application:
@@ -40,8 +47,9 @@ def create_app(settings: Settings) -> Application:
             app.state.services = services
             notify_ready(settings)
             yield
+        await asyncio.to_thread(end)  # uvicorn ends by the signal that it got: the interpreter doesn't come to its end
 
-    app = Application(title="assistantd", lifespan=lifespan, redirect_slashes=False)
+    app = Application(title="assistantd", lifespan=lifespan, redirect_slashes=False, telemetry=SILENT)
     app.add_middleware(RequestContext)
     errors.install(app)
     app.include_router(health.router, tags=["Health"])

@@ -24,6 +24,6 @@ async def expire_for_ever(database: Database, outbox: Sender, doorbell: Doorbell
             for row in await overdue.expire(database, outbox):
                 log.warning("expiry.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
                 if row["has_next"] and (following := await runs.promote(database, row["thread_id"])) is not None:
-                    doorbell.ring(following["id"])
+                    doorbell.ring(following)
         except (SQLAlchemyError, OSError) as error:
             log.warning("expiry.failed", error=type(error).__name__)

@@ -19,6 +19,7 @@ from shared.events.replay import STILL
 from shared.events.types import EventId
 from shared.events.writer import EventWriter
 from shared.runs.status import TERMINAL
+from shared.tracing import spans
 from shared.wire.fields import Dialect
 from shared.wire.runs import run_object
 from shared.wire.shapes.runs import RunObject
@@ -59,6 +60,7 @@ def started(
 ) -> Reply[RunObject] | RunStream:
     """A run was created."""
     crossing("run.created")
+    spans.note({spans.RUN: row["id"], spans.THREAD: row["thread_id"]})
     run = run_object(row, dialect)
     writer = _writer(services, row)
     if thread is not None:
@@ -73,6 +75,7 @@ def resumed(
 ) -> Reply[RunObject] | RunStream:
     """Tool outputs were submitted."""
     crossing("outputs.submitted")
+    spans.link(row["traceparent"])
     run = run_object(row, dialect)
     writer = _writer(services, row)
     writer.put("thread.run.step.completed", step_object(step, dialect, contents=row["include_contents"]))
@@ -83,7 +86,7 @@ def resumed(
 def promoted(services: Services, row: Row | None) -> None:
     """The turn of a run that was waiting for its thread has come."""
     if row is not None:
-        services.doorbell.ring(row["id"])
+        services.doorbell.ring(row)
 
 
 def cancelled(services: Services, row: Row, dialect: Dialect) -> Reply[RunObject]:
@@ -133,7 +136,7 @@ def _rung(
     if row["waiting"]:  # for its thread: it is rung for when its turn comes
         services.outbox.send(commands)
     else:
-        services.doorbell.ring(run_id, *commands)
+        services.doorbell.ring(row, *commands)
     crossing("run.rung")
     if reader is None or writer.entry is None:
         return reply(run, POLL_AFTER)

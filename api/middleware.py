@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
+from api import tracing
 from api.admission import headers_of
 from api.errors import STATUS, internal
 from shared import ids
@@ -52,18 +53,21 @@ class RequestContext:
                 headers["openai-processing-ms"] = str(int(took_s * 1000))
                 headers.update(headers_of(scope))
                 metrics.answered(scope.get("route"), scope["method"], message["status"], took_s)
+                tracing.answered(span, scope, message["status"], request_id)
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        try:
-            await self._app(scope, _limited(scope, receive), send_with_headers)
-        except Exception:
-            log.exception("request.crashed", method=scope["method"], route=getattr(scope.get("route"), "path", None))
-            if started:
-                raise
-            await internal(request_id)(scope, receive, send_with_headers)
-        finally:
-            structlog.contextvars.clear_contextvars()
+        with tracing.request_span(scope) as span:
+            try:
+                await self._app(scope, _limited(scope, receive), send_with_headers)
+            except Exception:
+                route = getattr(scope.get("route"), "path", None)
+                log.exception("request.crashed", method=scope["method"], route=route)
+                if started:
+                    raise
+                await internal(request_id)(scope, receive, send_with_headers)
+            finally:
+                structlog.contextvars.clear_contextvars()
 
 
 def _limited(scope: "Scope", receive: "Receive") -> "Receive":

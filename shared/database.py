@@ -19,6 +19,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from shared.tracing.sql import statement_span
+
 if TYPE_CHECKING:
     from sqlalchemy.pool import QueuePool
 
@@ -202,7 +204,8 @@ async def _rows(connection: AsyncConnection, statement: Executable, params: Mapp
 
     Rows are plain dicts: SQLAlchemy's own would each keep the whole result's metadata alive, 10 kB of every held run.
     """
-    result = await connection.execute(statement, params)
+    with statement_span(statement):
+        result = await connection.execute(statement, params)
     if not result.returns_rows:
         return []
     names = tuple(result.keys())

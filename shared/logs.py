@@ -6,6 +6,8 @@ from typing import Protocol
 
 import structlog
 
+from shared.tracing import spans
+
 
 class Logged(Protocol):
     """Settings of a process that logs."""
@@ -42,6 +44,7 @@ def configure_logging(settings: Logged) -> None:
     """Send structlog's and the standard library's records to stderr in the configured form. Safe to call again."""
     shared_processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        spans.into_log,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -7,7 +7,9 @@ runs twice at any broken connection.
 """
 
 import base64
-from collections.abc import Callable
+import inspect
+import secrets
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -68,24 +70,38 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-def send_options(run_id: str) -> dict[str, Any]:
-    """Arguments of `Celery.send_task` for one ring; ids only, for they are shown in Flower."""
-    return _options(EXECUTE_RUN, RUNS_QUEUE, run_id)
+def send_options(run_id: str, thread_id: str, project_id: str, ring: str) -> dict[str, Any]:
+    """Arguments of `Celery.send_task` for one ring. Flower shows the ids, and nothing else is there to be shown.
+
+    Each ring is a task of its own, for a run may be rung for again: after calls of the client's functions, or by the
+    sweeper. Under one id Flower would show the end of the first for all of them.
+    """
+    return _options(EXECUTE_RUN, RUNS_QUEUE, run_id, f"{run_id}.{ring}", shown_of(run_id, thread_id, project_id))
 
 
-def file_options(store_id: str) -> dict[str, Any]:
+def file_options(store_id: str, ring: str) -> dict[str, Any]:
     """The same for files that wait to be read. Whoever answers takes the one whose turn it is, of any store."""
-    return _options(INGEST_FILES, INGEST_QUEUE, store_id)
+    return _options(INGEST_FILES, INGEST_QUEUE, store_id, f"{store_id}.{ring}", store_id)
 
 
-def _options(task: str, queue: str, object_id: str) -> dict[str, Any]:
+def shown_of(run_id: str, thread_id: str, project_id: str) -> str:
+    """What Flower shows as a run's arguments."""
+    return f"{run_id} {thread_id} {project_id}"
+
+
+def rung_for(task_id: str) -> str:
+    """The object that a ring was for; an id that is none of a ring's is its own."""
+    return task_id.partition(".")[0]
+
+
+def _options(task: str, queue: str, object_id: str, task_id: str, shown: str) -> dict[str, Any]:
     return {
         "name": task,
         "args": (object_id,),
-        "task_id": object_id,
+        "task_id": task_id,
         "queue": queue,
         "ignore_result": True,
-        "argsrepr": f"({object_id})",
+        "argsrepr": shown,
         "kwargsrepr": "{}",
     }
 
@@ -102,34 +118,40 @@ class Doorbell:
         self._template = message_template()
         self._of_files = files_template()
 
-    def ring(self, run_id: str, *before: Command) -> None:
-        """Send `before` (events that must precede the worker's), then the ring."""
-        self._outbox.send([*before, ("LPUSH", RUNS_QUEUE, self._template.message(run_id))])
+    def ring(self, run: Mapping[str, Any], *before: Command) -> None:
+        """Send `before` (events that must precede the worker's), then the ring; of the run its three ids are enough."""
+        message = self._template.message(run["id"], run["thread_id"], run["project_id"], _new_ring())
+        self._outbox.send([*before, ("LPUSH", RUNS_QUEUE, message)])
 
     def ring_for_files(self, store_id: str, files: int = 1) -> None:
         """Ring for files that were put into a store. Whoever answers goes on until no file waits, so that a few rings
         are enough for any number.
         """
-        rings = min(files, RINGS_FOR_FILES)
+        rings = [self._of_files.message(store_id, _new_ring()) for _ in range(min(files, RINGS_FOR_FILES))]
         if rings:
-            self._outbox.send([("LPUSH", INGEST_QUEUE, self._of_files.message(store_id))] * rings)
+            self._outbox.send([("LPUSH", INGEST_QUEUE, message) for message in rings])
 
     def cancel(self, run_id: str) -> None:
         """Tell whichever worker holds the run that it was asked to stop; its next heartbeat would tell it too."""
         self._outbox.send([("PUBLISH", CANCELS_CHANNEL, run_id)])
 
 
+def _new_ring() -> str:
+    return secrets.token_hex(4)
+
+
 class MessageTemplate:
-    """The bytes that Celery itself would push, made once by Celery over an in-memory broker, with the id cut out.
+    """The bytes that Celery itself would push, made once by Celery over an in-memory broker, with the ids cut out,
+    which are the parameters of `options`, the ring's own last.
 
     No knowledge of Celery's protocol lives here, and a test compares the result with what `send_task` pushes.
     """
 
     _BODY = "@BODY@"
 
-    def __init__(self, options: Callable[[str], dict[str, Any]], prefix: str) -> None:
-        self._id = f"{prefix}{'X' * 24}"
-        wanted = options(self._id)
+    def __init__(self, options: Callable[..., dict[str, Any]]) -> None:
+        self._places = [f"@{name}@" for name in inspect.signature(options).parameters]
+        wanted = options(*self._places)
         app = Celery("template", broker="memory://", backend=None)
         app.conf.update(_MESSAGES)
         with app.connection_for_write() as connection:
@@ -137,22 +159,24 @@ class MessageTemplate:
             message = connection.default_channel._get(wanted["queue"])  # noqa: SLF001 # kombu has no public way to peek
         self._body: str = base64.b64decode(message["body"]).decode()
         message["body"] = self._BODY
-        message["properties"]["delivery_tag"] = self._id
+        message["properties"]["delivery_tag"] = self._places[-1]
         self._envelope = orjson.dumps(message).decode()
 
-    def message(self, object_id: str) -> bytes:
+    def message(self, *object_ids: str) -> bytes:
         """One ring, ready to be pushed onto the queue's list."""
-        body = base64.b64encode(self._body.replace(self._id, object_id).encode()).decode()
-        return self._envelope.replace(self._id, object_id).replace(self._BODY, body, 1).encode()
+        body, envelope = self._body, self._envelope
+        for place, object_id in zip(self._places, object_ids, strict=True):
+            body, envelope = body.replace(place, object_id), envelope.replace(place, object_id)
+        return envelope.replace(self._BODY, base64.b64encode(body.encode()).decode(), 1).encode()
 
 
 @cache
 def message_template() -> MessageTemplate:
     """The process's template; making it takes some 10 ms."""
-    return MessageTemplate(send_options, "run_")
+    return MessageTemplate(send_options)
 
 
 @cache
 def files_template() -> MessageTemplate:
     """The same for files that wait to be read."""
-    return MessageTemplate(file_options, "vs_")
+    return MessageTemplate(file_options)

@@ -186,6 +186,10 @@ class Settings(WithFiles):
     model_attempts: int = Field(default=4, ge=1, le=100, description="tries to get a first word from the model")
     model_pause: Seconds = Field(default=timedelta(seconds=0.5), description="before the second try; doubles, to 8 s")
 
+    trace_model: bool = Field(
+        default=False, description="tell the model endpoint of our traces (a traceparent header: ids, nothing else)"
+    )
+
     search_language: Annotated[str, StringConstraints(pattern="^[a-z_]+$")] = Field(
         default="english", description="of files put into new stores: a text search configuration of Postgres"
     )
@@ -290,6 +294,43 @@ class Given(WithFiles):
     database_url: str | None = None
     redis_url: str | None = None
     data_dir: Path | None = None
+
+
+class Telemetry(BaseSettings):
+    """What OpenTelemetry's own variables ask for. They are read from the environment alone, as its SDK does. The
+    others, of headers, sampler and batches, it reads itself.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    sdk_disabled: str = "false"
+    traces_exporter: Literal["otlp", "none"] | None = None
+    exporter_otlp_endpoint: str | None = None
+    exporter_otlp_traces_endpoint: str | None = None
+    exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    exporter_otlp_traces_protocol: Literal["http/protobuf"] = "http/protobuf"
+    instrumentation_genai_capture_message_content: str = "false"
+
+    @property
+    def wants_traces(self) -> bool:
+        """An endpoint or an exporter is named, and nothing says that there shall be none."""
+        if self.sdk_disabled.lower() == "true" or self.traces_exporter == "none":
+            return False
+        return bool(self.traces_exporter or self.exporter_otlp_endpoint or self.exporter_otlp_traces_endpoint)
+
+    @property
+    def wants_content(self) -> bool:
+        """What is said may stand in spans."""
+        return self.instrumentation_genai_capture_message_content.lower() in ("true", "span_only", "span_and_event")
+
+
+def telemetry() -> Telemetry:
+    """Read OTEL_*. Raises SettingsError, for instance where spans shall go over gRPC, which needs more libraries."""
+    try:
+        return Telemetry()
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise SettingsError(f"OTEL_{str(problem['loc'][0]).upper()}: {problem['msg']}") from None
 
 
 def load(**overrides: Any) -> Settings:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Table, TextClause, delete, insert, text, update
+from sqlalchemy import Table, TextClause, delete, insert, update
 from sqlmodel import SQLModel
 
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest
 from shared.ids import Kind, is_well_formed
+from shared.tracing.sql import named
 
 Keys = Mapping[str, Any]
 
@@ -159,7 +160,7 @@ async def _gone(
 
 @cache
 def _select(table: str, keys: tuple[str, ...]) -> TextClause:
-    return text(f"SELECT * FROM {table} WHERE {_where(keys)}")
+    return named(f"get {table}", f"SELECT * FROM {table} WHERE {_where(keys)}")
 
 
 class _Shape(NamedTuple):
@@ -185,8 +186,9 @@ def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...])
             place = f"{place} UNION ALL {former} ORDER BY {instant} DESC LIMIT 1"
         conditions.append(f"id {sign} :{cursor}" if cursor in gone else f"({instant}, id) {sign} ({place})")
     walk = {"asc": "desc", "desc": "asc"}[order] if cursors == ("before",) else order
-    return text(
-        f"SELECT * FROM {relation} WHERE {' AND '.join(conditions)} ORDER BY {instant} {walk}, id {walk} LIMIT :limit"
+    return named(
+        f"page {relation}",
+        f"SELECT * FROM {relation} WHERE {' AND '.join(conditions)} ORDER BY {instant} {walk}, id {walk} LIMIT :limit",
     )
 
 

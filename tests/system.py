@@ -139,7 +139,8 @@ class System:
             cursor = connection.execute(statement, params)  # pyright: ignore[reportArgumentType, reportCallIssue]
             return cursor.fetchall() if cursor.description else []
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What its processes are told."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("ASSISTANTD_", "OPENAI_", "AWS_"))
         }
@@ -164,7 +165,7 @@ class System:
         with log.open("wb") as output:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "infra.cli", *arguments],
-                env={**self._environment(), **more, "NOTIFY_SOCKET": str(address)},
+                env={**self.environment(), **more, "NOTIFY_SOCKET": str(address)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

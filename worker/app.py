@@ -7,7 +7,6 @@ from typing import Any
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
-from celery.worker.request import Request
 
 from shared import crashpoints
 from shared.logs import configure_logging
@@ -17,20 +16,9 @@ from shared.readiness import notify_ready
 from shared.settings import Settings, SettingsError
 from worker.ingest.executor import ingest
 from worker.pool import AsyncTask, TaskPool
+from worker.rings import Ring, Rings, result
 from worker.runs.executor import execute
 from worker.services import WorkerServices
-
-
-class Ring(Request):
-    """A message of a queue that takes no acknowledgements.
-
-    Celery acknowledges it all the same. kombu ignores that as long as the connection lives; once it is lost, it looks
-    for it, finds none, and the AttributeError ends the worker.
-    """
-
-    def acknowledge(self) -> None:
-        """Note it down, for Celery alone."""
-        self.acknowledged = True
 
 
 def main(
@@ -61,14 +49,15 @@ def create_app(settings: Settings) -> Celery:
     app.conf.worker_pool = "worker.pool:TaskPool"
     app.conf.worker_drain_seconds = settings.drain_timeout.total_seconds()
     services = WorkerServices(settings)
+    rings = Rings(lambda: services.deps)
 
     @app.task(name=EXECUTE_RUN, base=AsyncTask, Request=Ring)
-    async def execute_run(run_id: str) -> None:
-        await execute(run_id, services.deps)
+    async def execute_run(run_id: str) -> str:
+        return result(await execute(run_id, services.deps, rings.show))
 
     @app.task(name=INGEST_FILES, base=AsyncTask, Request=Ring)
-    async def ingest_files(_: str) -> None:
-        await ingest(services.deps)
+    async def ingest_files(_: str) -> str:
+        return f"{await ingest(services.deps)} files"
 
     @setup_logging.connect(weak=False)
     def _logging(**_: Any) -> None:
@@ -79,6 +68,7 @@ def create_app(settings: Settings) -> Celery:
         sender.close_hooks.append(services.close)
         sender.drain_hooks.append(services.drain)
         services.start_on(sender.loop)
+        rings.start_on(sender)
 
     @worker_ready.connect(weak=False)
     def _ready(**_: Any) -> None:

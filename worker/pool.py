@@ -248,7 +248,7 @@ class TaskPool(BasePool):
         """
         if how == "Warm":
             self._begin_drain()
-        self._call_in_loop(self._post, _nothing)
+        self._call_in_loop(self.post, _nothing)
 
     def _begin_drain(self) -> None:
         """Begin the drain, unless it has begun; the deadline counts from the first call."""
@@ -285,7 +285,7 @@ class TaskPool(BasePool):
             if not self._closing_asked.is_set():
                 logger.critical("the event loop ended by itself: ending the worker")
                 worker_state.should_stop = EX_FAILURE
-                self._post(_nothing)
+                self.post(_nothing)
 
     async def _live_and_close(self, started: threading.Event) -> None:
         """Be there until asked to close; then the hooks. The runner ends the tasks that are left."""
@@ -300,8 +300,8 @@ class TaskPool(BasePool):
             except Exception:
                 logger.exception("a close hook failed")
 
-    def _post(self, callback: Callback, *args: Any, **kwargs: Any) -> None:
-        """Have a callback called in the main thread."""
+    def post(self, callback: Callback, *args: Any, **kwargs: Any) -> None:
+        """Have a callback called in the main thread; for the loop thread."""
         self._callbacks.put(partial(callback, *args, **kwargs))
         if self._hub is not None:
             self._hub.call_soon(self._deliver)
@@ -317,7 +317,7 @@ class TaskPool(BasePool):
     async def _run(self, job: Job) -> Any:
         async with self._slots:
             job.accepted = True
-            self._post(job.on_accepted, job.number, time.monotonic())
+            self.post(job.on_accepted, job.number, time.monotonic())
             with self._limits(job):
                 try:
                     return await _drive(job)
@@ -340,7 +340,7 @@ class TaskPool(BasePool):
 
     def _reach_soft_limit(self, job: Job) -> None:
         if job.ending is None:
-            self._post(job.on_timeout, soft=True, timeout=job.soft_limit_seconds)
+            self.post(job.on_timeout, soft=True, timeout=job.soft_limit_seconds)
             self._cancel(job, Ending.SOFT_LIMIT)
 
     def _cancel(self, job: Job, ending: Ending) -> None:
@@ -368,14 +368,14 @@ class TaskPool(BasePool):
         if not runner.cancelled():
             error = runner.exception()
             if error is None:
-                self._post(job.on_done, runner.result())
+                self.post(job.on_done, runner.result())
             else:
-                self._post(job.on_failed, _described(error))
+                self.post(job.on_failed, _described(error))
         elif job.ending is Ending.HARD_LIMIT:
-            self._post(job.on_timeout, soft=False, timeout=job.hard_limit_seconds)
+            self.post(job.on_timeout, soft=False, timeout=job.hard_limit_seconds)
         elif job.ending is Ending.TERMINATED:
-            self._post(job.on_failed, _described(Terminated(int(SIGTERM))))
-        self._post(self._jobs.pop, job.number)
+            self.post(job.on_failed, _described(Terminated(int(SIGTERM))))
+        self.post(self._jobs.pop, job.number)
 
 
 async def _drive(job: Job) -> Any:

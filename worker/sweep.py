@@ -63,7 +63,7 @@ async def _requeue(deps: Deps) -> None:
         SWEPT.labels("run_requeued").inc()
         log.warning("sweep.worker_lost", run_id=row["id"], attempts=row["attempts"])
         crossing("run.requeued")
-        deps.doorbell.ring(row["id"])
+        deps.doorbell.ring(row)
 
 
 async def _end(deps: Deps) -> None:
@@ -81,7 +81,7 @@ async def _promote(deps: Deps) -> None:
         if (following := await commands.promote(deps.vital, free["thread_id"])) is not None:
             SWEPT.labels("run_promoted").inc()
             crossing("run.promoted")
-            deps.doorbell.ring(following["id"])
+            deps.doorbell.ring(following)
 
 
 async def _ring(deps: Deps) -> None:
@@ -103,7 +103,7 @@ async def ring_again(deps: Deps, patience: timedelta, unanswered: int = 0) -> No
     }
     for row in await deps.vital.all(RING_AGAIN, params):
         SWEPT.labels("run_rung_again").inc()
-        deps.doorbell.ring(row["id"])
+        deps.doorbell.ring(row)
 
 
 async def _forget(deps: Deps) -> None:

@@ -23,9 +23,11 @@ def api(
     from infra.stack.configuration import settings_for
     from shared.metrics.listener import listen
     from shared.redis import refuse_cluster
+    from shared.tracing.begin import begin
 
     settings = settings_for(data_dir)
     listen(settings)
+    begin("api")
     config = uvicorn.Config(
         create_app(settings),
         host=host,
@@ -61,10 +63,12 @@ def worker(
     from infra.stack.configuration import settings_for
     from shared.metrics.listener import listen
     from shared.redis import refuse_cluster
+    from shared.tracing.begin import begin
     from worker.app import main
 
     settings = settings_for(data_dir)
     listen(settings)
+    begin("worker")
     loaded(wait=wait)
     refuse_cluster(settings.redis_url)
     main(settings, queues=queues.split(","), concurrency=concurrency, name=name)

@@ -23,6 +23,7 @@ from infra.stack.configuration import (
     MODEL,
     REDIS,
     RERANKER,
+    TRACES,
     Given,
     environment,
     without,
@@ -152,12 +153,12 @@ class _Programs:
 
     def toy(self, port: int) -> Program:
         """The toy model."""
-        variables = without(self._ours, DATABASE, REDIS, AWS, EMBEDDING, RERANKER)
+        variables = without(self._ours, DATABASE, REDIS, AWS, EMBEDDING, RERANKER, TRACES)
         return self._make(Program, "model", "local-model", "--port", str(port), environment=variables)
 
     def embedder(self, port: int, number: int) -> Program:
         """The embedding model."""
-        variables = self._observed(without(self._ours, DATABASE, REDIS, MODEL, AWS, RERANKER), number)
+        variables = self._observed(without(self._ours, DATABASE, REDIS, MODEL, AWS, RERANKER, TRACES), number)
         return self._make(Program, "embedder", "embedder", "--port", str(port), environment=variables)
 
     def worker(self, number: int) -> Program:
@@ -176,7 +177,7 @@ class _Programs:
 
     def flower(self, port: int, password: str) -> Program:
         """Flower, behind this password."""
-        variables = without(self._ours, DATABASE, MODEL, AWS, EMBEDDING, RERANKER)
+        variables = without(self._ours, DATABASE, MODEL, AWS, EMBEDDING, RERANKER, TRACES)
         variables["FLOWER_BASIC_AUTH"] = f"{FLOWER_USER}:{password}"
         return self._make(Program, "flower", "flower", "--port", str(port), environment=variables, after=self._servers)
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from shared.settings import Settings
+from shared.tracing import genai
 
 TIMEOUT = timedelta(seconds=60)  # a batch of long texts, on a busy processor
 TRIES_AGAIN = 1  # at once; whoever has more time asks again
@@ -102,7 +103,9 @@ class Embeddings:
         body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "float"}
         if self._dimensions is not None:
             body["dimensions"] = self._dimensions
-        raw = await self._endpoint.post("/embeddings", body, within)
+        with genai.embeddings(self.model, len(texts)) as span:
+            raw = await self._endpoint.post("/embeddings", body, within)
+            span.set({genai.EMBEDDINGS_DIMENSIONS: self._dimensions})
         try:
             data = sorted(orjson.loads(raw)["data"], key=lambda one: one["index"])
             vectors: list[Vector] = [[float(number) for number in one["embedding"]] for one in data]

@@ -16,6 +16,7 @@ from shared.runs.rows import Run, RunStep
 from shared.runs.status import TERMINAL, RunStatus
 from shared.threads import commands as threads
 from shared.threads.statements import ACTIVE_RUN
+from shared.tracing import spans
 from shared.wire.fields import Dialect
 
 WhenBusy = Literal["reject", "enqueue", "cancel_active"]
@@ -193,6 +194,7 @@ def _creation(
         "run_id": run_id,
         "dialect": dialect,
         "expires_after": defaults.expires_after if params["expires_after"] is None else params["expires_after"],
+        "traceparent": spans.traceparent(),
         "max_attempts": defaults.max_attempts if params["max_attempts"] is None else params["max_attempts"],
     }
 

@@ -38,7 +38,8 @@ class Run(SQLModel, table=True):
     that died holding it, `max_attempts` how many may; `model_retry` is how patient it is with the model, null where the
     server's settings decide; `rung_at` is when a worker was last told of it. A run that is `waiting` is queued behind
     another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `include_contents`
-    says that its events show the texts that file_search finds. `history` tells of every move: at, reason, term, worker.
+    says that its events show the texts that file_search finds. `traceparent` is the span of the request that created
+    it, where there are traces. `history` tells of every move: at, reason, term, worker.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -54,6 +55,7 @@ class Run(SQLModel, table=True):
     attempts: int = _counter()
     max_attempts: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("3")))
     model_retry: Json | None = columns.optional_json()
+    traceparent: str | None = columns.optional_text()
     lease_owner: str | None = columns.optional_text()
     lease_expires_at: Instant | None = columns.instant()
     rung_at: Instant | None = columns.instant()

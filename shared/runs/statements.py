@@ -25,17 +25,18 @@ from shared.runs.status import (
 )
 from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, Transition
 from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
+from shared.tracing.sql import named
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
 _INSERT_RUN = """
 INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
-  max_attempts, model_retry,
+  max_attempts, model_retry, traceparent,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
   truncation_strategy, max_prompt_tokens, max_completion_tokens, include_contents, file_ids, metadata)
 SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
-  :max_attempts, CAST(:model_retry AS jsonb),
+  :max_attempts, CAST(:model_retry AS jsonb), :traceparent,
   coalesce(:model, assistant.model),
   concat_ws(E'\\n', nullif(coalesce(CAST(:instructions AS text), assistant.instructions), ''),
     nullif(CAST(:additional AS text), '')),
@@ -180,7 +181,7 @@ UPDATE runs SET rung_at = now() WHERE id IN (
   ORDER BY rung_at NULLS FIRST
   LIMIT least(:at_most, greatest(0, (SELECT count(*) FROM runs WHERE {WAITS_FOR_WORKER}) - :unanswered))
   FOR UPDATE SKIP LOCKED)
-RETURNING id""")
+RETURNING id, thread_id, project_id""")
 
 
 # The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread.
@@ -199,7 +200,8 @@ SELECT DISTINCT thread_id FROM runs AS behind WHERE {WAITS_FOR_THREAD}
 AND NOT EXISTS (SELECT FROM runs WHERE thread_id = behind.thread_id AND {LOCKS_THREAD}) LIMIT :at_most""")
 
 NEXT_OF_PROJECT = text(f"""
-SELECT id FROM runs WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
+SELECT id, thread_id, project_id FROM runs
+WHERE project_id = :project_id AND {WAITS_FOR_WORKER} ORDER BY created_at, id LIMIT 1""")
 
 # A run that may lose no more workers may be what kills them: a worker takes it only where there is room.
 _WITH_ROOM = "(CAST(:room AS boolean) OR attempts = 0 OR attempts + 1 < max_attempts)"
@@ -448,7 +450,9 @@ def _guards(shape: _Shape) -> Iterator[str]:
 
 @cache
 def _claim(shape: _Shape, which: str) -> TextClause:
-    return text(f"""
+    return named(
+        "runs.claim",
+        f"""
 WITH claimed AS ({_update(shape, f"{which} AND {{guards}}")})
 SELECT claimed.*, now() AS claimed_at, ({_CONTEXT.format(thread_id="claimed.thread_id")}) AS context,
   (SELECT term FROM runs WHERE id = claimed.id) AS seen, done.steps, done.unfinished,
@@ -456,30 +460,36 @@ SELECT claimed.*, now() AS claimed_at, ({_CONTEXT.format(thread_id="claimed.thre
     AS tokens_a_minute
 FROM claimed, LATERAL (
   SELECT count(*) AS steps, jsonb_agg(to_jsonb(step)) FILTER (WHERE status = 'in_progress') -> 0 AS unfinished
-  FROM run_steps AS step WHERE run_id = claimed.id) AS done""")
+  FROM run_steps AS step WHERE run_id = claimed.id) AS done""",
+    )
 
 
 @cache
 def _settle(shape: _Shape, parts: tuple[str, ...]) -> TextClause:
     together = ",".join([f"moved AS ({_update(shape, 'id = :id AND {guards}')})", *parts])
-    return text(f"WITH {together} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
+    name = f"runs.settle {shape.move[0]}"
+    return named(name, f"WITH {together} SELECT moved.*, now() AS written_at, {_NEXT} FROM moved")
 
 
 @cache
 def _submit(shape: _Shape) -> TextClause:
     which = "id = :id AND project_id = :project_id AND term = :term AND expires_at > now() AND {guards}"
-    return text(f"WITH moved AS ({_update(shape, which)}), {_SUBMIT} SELECT moved.*, now() AS written_at FROM moved")
+    return named(
+        "runs.submit",
+        f"WITH moved AS ({_update(shape, which)}), {_SUBMIT} SELECT moved.*, now() AS written_at FROM moved",
+    )
 
 
 @cache
 def _cancel(shape: _Shape) -> TextClause:
     which = "id = :id AND project_id = :project_id AND {guards}"
     closed = _CLOSE_STEPS.format(besides="")
-    return text(f"WITH moved AS ({_update(shape, which)}), {closed} SELECT moved.*, {_NEXT} FROM moved")
+    return named("runs.cancel", f"WITH moved AS ({_update(shape, which)}), {closed} SELECT moved.*, {_NEXT} FROM moved")
 
 
 @cache
 def _sweep(shape: _Shape, due: str, final: bool) -> TextClause:  # noqa: FBT001
     which = f"id IN (SELECT id FROM runs WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"
     closed = f", {_CLOSE_STEPS.format(besides='')}" if final else ""
-    return text(f"WITH moved AS ({_update(shape, which)}){closed} SELECT moved.*, {_NEXT} FROM moved")
+    name = f"runs.sweep {shape.move[0]}"
+    return named(name, f"WITH moved AS ({_update(shape, which)}){closed} SELECT moved.*, {_NEXT} FROM moved")

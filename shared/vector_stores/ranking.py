@@ -9,6 +9,7 @@ from functools import cache
 
 from sqlalchemy import TextClause, text
 
+from shared.tracing.sql import named as statement_named
 from shared.vector_stores.statements import ACTIVE_NOW
 
 
@@ -229,4 +230,4 @@ def search(vectors: Vectors) -> TextClause:
         parts.append(_BY_VECTORS.format(nearest=_NEAREST[vectors]))
         named, closeness, score = f"{named} UNION SELECT * FROM by_vectors", _CLOSENESS, _BOTH
     parts.append(_JUDGED.format(named=named, closeness=closeness, score=score))
-    return text(f"WITH {', '.join(parts)} {_ANSWER}")
+    return statement_named("vector_stores.search", f"WITH {', '.join(parts)} {_ANSWER}")

@@ -32,6 +32,8 @@ from shared.embeddings.spaces import Spaces, spaces_of
 from shared.errors import InvalidRequest, NotFound
 from shared.metrics import files as metrics
 from shared.settings import Settings
+from shared.tracing import genai
+from shared.tracing.spans import span
 from shared.vector_stores import indexes, ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
@@ -91,6 +93,22 @@ class Searcher:
 
         Raises NotFound, or InvalidRequest if a store has expired.
         """
+        with genai.retrieval(store_ids, queries) as searched:
+            rows = await self._found(db, project_id, store_ids, queries, filters, ranker, threshold, limit)
+            searched.set({"assistantd.results": len(rows)})
+        return rows
+
+    async def _found(
+        self,
+        db: Executor,
+        project_id: str,
+        store_ids: Sequence[str],
+        queries: Sequence[str],
+        filters: Mapping[str, Any] | None,
+        ranker: str,
+        threshold: float,
+        limit: int,
+    ) -> Sequence[Row]:
         began = time.monotonic()
         filter_ = None if filters is None else json_path(filters)
         passages = await _passages(db, project_id, store_ids, filter_)
@@ -164,7 +182,8 @@ async def _indexed(db: Executor, space: int | None, passages: Mapping[str, int])
 async def _reranked(reranker: Reranker, queries: Sequence[str], rows: Sequence[Row], threshold: float) -> Sequence[Row]:
     texts = [row["text"] for row in rows]
     try:
-        judged = await asyncio.gather(*(reranker.judge(query, texts) for query in queries))
+        with span("rerank", {"assistantd.texts": len(texts)}, kind="client"):
+            judged = await asyncio.gather(*(reranker.judge(query, texts) for query in queries))
     except (Unavailable, Refused) as error:
         metrics.NOT_RERANKED.inc()
         log.warning("search.not_reranked", error=f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from sqlalchemy import DateTime, TextClause, column, null, text
 
 from shared.database import to_json
 from shared.runs.statements import Statement
+from shared.tracing.sql import named
 from shared.vector_stores.status import HELD, WAITS_FOR_WORKER, FileStatus
 from shared.vector_stores.transitions import ONE_MORE, Holder, Reason, Transition, cancel
 
@@ -250,28 +251,33 @@ _HOLDS = {
 
 @cache
 def _claim(shape: _Shape) -> TextClause:
-    return text(f"""
+    return named(
+        "files.claim",
+        f"""
 WITH claimed AS ({_update(shape, f"ingestion = {_FAIREST}")})
-SELECT claimed.*, files.filename, files.bytes, files.sha256 FROM claimed JOIN files ON files.id = claimed.id""")
+SELECT claimed.*, files.filename, files.bytes, files.sha256 FROM claimed JOIN files ON files.id = claimed.id""",
+    )
 
 
 @cache
 def _moved(shape: _Shape, which: str) -> TextClause:
-    return text(_update(shape, which))
+    return named("files.move", _update(shape, which))
 
 
 @cache
 def _sweep(shape: _Shape, due: str) -> TextClause:
     which = f"""ingestion IN (
 SELECT ingestion FROM vector_store_files WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"""
-    return text(_update(shape, which))
+    return named("files.sweep", _update(shape, which))
 
 
 # Files' rows are locked before their chunks, as those lock them who keep vectors: the counts see to that.
 @cache
 def _expire(shape: _Shape) -> TextClause:
     of_them = "vector_store_id IN (SELECT id FROM expired)"
-    return text(f"""
+    return named(
+        "vector_stores.expire",
+        f"""
 WITH expired AS (
   UPDATE vector_stores SET expired_at = now() WHERE id IN (
     SELECT id FROM vector_stores WHERE expires_at < now() AND expired_at IS NULL LIMIT :at_most FOR UPDATE SKIP LOCKED)
@@ -282,4 +288,5 @@ WITH expired AS (
   WHERE status = 'completed' AND {of_them} RETURNING ingestion),
   forgotten AS (
   DELETE FROM chunks WHERE {of_them} AND (SELECT count(*) FROM stopped) + (SELECT count(*) FROM emptied) >= 0)
-SELECT id FROM expired""")
+SELECT id FROM expired""",
+    )

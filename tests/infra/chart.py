@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "api": {"ingress": {"enabled": True, "host": "api.example", "tlsSecret": "tls", "className": "nginx"}},
         "networkPolicy": {"monitoring": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]},
         "settings": {"RUN_EXPIRES_AFTER": "900"},
+        "traces": {"endpoint": "http://c:4318", "existingSecret": "traces", "settings": {"TRACES_SAMPLER_ARG": "0.1"}},
         "reranker": {"baseUrl": "https://r.example", "model": "r", "existingSecret": "reranker"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "batch", "operator": "Exists"}],

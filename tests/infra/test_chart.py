@@ -174,11 +174,12 @@ def test_nobody_gets_a_secret_that_it_does_not_need() -> None:
     database, redis = "ASSISTANTD_DATABASE_URL", "ASSISTANTD_REDIS_URL"
     model, sandbox = "ASSISTANTD_MODEL_API_KEY", "ASSISTANTD_SANDBOX_SECRET"
     vectors, reranker = "ASSISTANTD_EMBEDDING_API_KEY", "ASSISTANTD_RERANKER_API_KEY"
+    collector = "OTEL_EXPORTER_OTLP_HEADERS"
     assert holders == {
         "migrate": {database},
-        "api": {database, redis, model, vectors, reranker, *bucket},
-        "worker": {database, redis, model, vectors, reranker, sandbox, *bucket},
-        "ingest": {database, redis, vectors, reranker, *bucket},
+        "api": {database, redis, model, vectors, reranker, collector, *bucket},
+        "worker": {database, redis, model, vectors, reranker, collector, sandbox, *bucket},
+        "ingest": {database, redis, vectors, reranker, collector, *bucket},
         "embedder": {vectors},
         "sandbox": {sandbox},
         "flower": {redis, "FLOWER_BASIC_AUTH"},
@@ -187,6 +188,16 @@ def test_nobody_gets_a_secret_that_it_does_not_need() -> None:
     assert all(it["automountServiceAccountToken"] is False for it in accounts.values())
     assert "annotations" not in accounts["demo-sandbox"]["metadata"]
     assert accounts["demo-server"]["metadata"]["annotations"] == {"role": "files"}
+
+
+def test_traces_go_to_whom_the_values_name_and_else_nowhere() -> None:
+    traced, plain = render(VARIANTS["everything"]), render({})
+    for part in ("api", "worker", "ingest"):
+        told = environment(traced, part)
+        assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://c:4318"
+        assert told["OTEL_TRACES_SAMPLER_ARG"] == "0.1"
+    for part in PARTS:
+        assert not [name for name in environment(plain, part) if name.startswith("OTEL_")]
 
 
 def test_settings_and_commands_exist(documents: list[Document]) -> None:

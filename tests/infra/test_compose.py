@@ -60,6 +60,7 @@ def test_nobody_gets_a_password_that_it_does_not_need() -> None:
     assert set(SERVICES["flower"]["environment"]) == {"ASSISTANTD_REDIS_URL", "FLOWER_BASIC_AUTH"}
     for variable, wanted in {
         "AWS_SECRET_ACCESS_KEY": {"api", "worker", "ingest"},
+        "OTEL_EXPORTER_OTLP_HEADERS": {"api", "worker", "ingest"},
         "ASSISTANTD_DATABASE_URL": {"migrate", "api", "worker", "ingest"},
         "ASSISTANTD_MODEL_API_KEY": {"api", "worker"},
         "ASSISTANTD_EMBEDDING_API_KEY": {"api", "worker", "ingest", "embedder"},

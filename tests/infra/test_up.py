@@ -198,6 +198,12 @@ def test_a_bad_setting_is_one_line_and_status_2(state: Path) -> None:
     assert not (state / "postgres" / "pgdata").exists()
 
 
+def test_flower_is_open_to_nobody_beyond_this_machine_without_a_password(state: Path) -> None:
+    done = command("flower", "--host", "0.0.0.0", cwd=state, ASSISTANTD_REDIS_URL="redis://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "FLOWER_BASIC_AUTH is not set" in done.stderr
+
+
 def test_without_a_stack_a_command_says_what_is_missing(state: Path) -> None:
     done = command("migrate", "--data-dir", state, cwd=state)
     assert done.returncode == 2

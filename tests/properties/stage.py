@@ -170,9 +170,9 @@ class StagedDoorbell(Doorbell):
         super().__init__(redis)
         self._redis = redis
 
-    def ring(self, run_id: str, *before: Command) -> None:
+    def ring(self, run: Mapping[str, Any], *before: Command) -> None:
         self._redis.send(before)
-        self._redis.rings.append(run_id)
+        self._redis.rings.append(run["id"])
 
     def cancel(self, run_id: str) -> None:
         """A published cancel is heard or not: the machine decides."""
@@ -185,7 +185,7 @@ class Job:
     run_id: str
     deps: Deps
     held: Held
-    task: asyncio.Task[None]
+    task: asyncio.Task[Any]
     call: Call
 
     @property
@@ -212,7 +212,7 @@ class Stage:
         )
         self.database = CutDatabase(database_url, pool_size=4)
         self.project_id = ids.new("proj")
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self.run(table.add(self.database, Project, {"id": self.project_id, "name": "staged"}))
         columns = {"model": "staged", "tools": [FUNCTION, {"type": "file_search"}]}
         self.assistant_id: str = self.run(assistants.create(self.database, self.project_id, columns))["id"]

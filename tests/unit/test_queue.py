@@ -26,22 +26,27 @@ def unpacked(message: bytes) -> dict[str, Any]:
     return whole
 
 
-@pytest.mark.parametrize(("options", "prefix"), [(send_options, "run_"), (file_options, "vs_")])
-def test_it_equals_what_send_task_pushes(redis_url: str, options: Callable[[str], dict[str, Any]], prefix: str) -> None:
-    known = prefix + RUN[-24:]
+@pytest.mark.parametrize(
+    ("options", "ids"), [(send_options, [RUN, "thread_1", "proj_1", "ring"]), (file_options, ["vs_1", "ring"])]
+)
+def test_it_equals_what_send_task_pushes(
+    redis_url: str, options: Callable[..., dict[str, Any]], ids: list[str]
+) -> None:
     apart = redis_apart(redis_url)  # no worker listens in this one
     app = celery_app(Settings(database_url="postgresql://", redis_url=apart))
     with redis.Redis.from_url(apart) as client, app.connection_for_write() as connection:
-        app.send_task(**options(known), connection=connection)
-        pushed: Any = client.rpop(options(known)["queue"])
+        app.send_task(**options(*ids), connection=connection)
+        pushed: Any = client.rpop(options(*ids)["queue"])
     app.close()
 
-    assert unpacked(MessageTemplate(options, prefix).message(known)) == unpacked(pushed)
+    assert unpacked(MessageTemplate(options).message(*ids)) == unpacked(pushed)
 
 
-def test_two_messages_differ_in_the_run_alone() -> None:
-    template, other = message_template(), "run_" + "Z" * 24
+def test_messages_differ_in_their_ids_alone() -> None:
+    template = message_template()
+    one, other = (unpacked(template.message(f"run_{x}", f"thread_{x}", f"proj_{x}", f"ring{x}")) for x in "12")
 
-    assert template.message(other) == template.message(RUN).replace(RUN.encode(), other.encode()).replace(
-        base64.b64encode(orjson.dumps([[RUN]])[:1]), base64.b64encode(orjson.dumps([[other]])[:1])
-    ) or unpacked(template.message(other))["body"][0] == [other]
+    assert other["body"][0] == ["run_2"]
+    assert other["headers"]["id"] == "run_2.ring2"
+    assert other["headers"]["argsrepr"] == "run_2 thread_2 proj_2"
+    assert orjson.dumps(one).decode().replace("_1", "_2").replace("ring1", "ring2") == orjson.dumps(other).decode()

@@ -135,7 +135,7 @@ def defect(*_: Any) -> Any:
     raise ZeroDivisionError
 
 
-async def halt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.Task[None]", str]:
+async def halt(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> tuple["asyncio.Task[int]", str]:
     """A reader that stops between two batches, and its file; `stage.go_on` lets it continue."""
     between = asyncio.Event()
     file_id = await stage.upload("word " * 400)

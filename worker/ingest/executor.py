@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from shared.crashpoints import crossing
 from shared.database import Row
 from shared.metrics import files as metrics
+from shared.tracing.spans import note, span
 from shared.vector_stores import statements, transitions
 from shared.vector_stores.status import Stage
 from shared.vector_stores.transitions import Transition
@@ -32,26 +33,31 @@ log = structlog.get_logger(__name__)
 UNSTORABLE = (DataError, IntegrityError, ProgrammingError)
 
 
-async def ingest(deps: Deps) -> None:
-    """Answer one ring: read files until none waits, if a slot is free."""
+async def ingest(deps: Deps) -> int:
+    """Answer one ring: read files until none waits, if a slot is free. Returns how many."""
+    files = 0
     if not deps.slots.take():
-        return
+        return files
     try:
         while not deps.slots.closed:
             sent = time.monotonic()
             claim = statements.claim_fairly(transitions.claim(deps.owner, deps.settings.lease_duration))
             claimed = await deps.database.one(claim.sql, claim.params)
             if claimed is None:
-                return
+                break
             crossing("file.claimed")
             await _ingest_one(deps, claimed, sent)
+            files += 1
     finally:
         deps.slots.give_back()
+    return files
 
 
 async def _ingest_one(deps: Deps, claimed: Row, sent: float) -> None:
     words = {"file_id": claimed["id"], "vector_store_id": claimed["vector_store_id"]}
-    with structlog.contextvars.bound_contextvars(**words, project_id=claimed["project_id"], term=claimed["term"]):
+    words |= {"project_id": claimed["project_id"], "term": claimed["term"]}
+    told = {f"assistantd.{name}": value for name, value in words.items()}
+    with structlog.contextvars.bound_contextvars(**words), span("ingest_file", told, kind="consumer"):
         await _take_through(deps, claimed, sent)
 
 
@@ -72,6 +78,7 @@ async def _take_through(deps: Deps, claimed: Row, sent: float) -> None:
         log.info("file.passed_on")
         return
     crossing("file.settled")
+    note({"assistantd.status": settled["status"], "assistantd.reason": settled["reason"]})
     metrics.SETTLED.labels(settled["status"], settled["reason"]).inc()
     metrics.DURATION.observe(time.monotonic() - sent)
     log.info("file.settled", status=settled["status"], reason=settled["reason"])
@@ -81,8 +88,10 @@ async def _conclude(deps: Deps, claimed: Row, held: Held) -> Transition:
     """Take the file through its stages and name the move that ends the work on it. Raises PassedOn."""
     try:
         if claimed["stage"] != Stage.READ:
-            await read(deps, claimed, held)
-        await embed(deps, claimed, held)
+            with span("ingest_file read"):
+                await read(deps, claimed, held)
+        with span("ingest_file embed"):
+            await embed(deps, claimed, held)
     except Unreadable as error:
         if error.error is not None:
             log.warning("file.stumbled", error=error.error)

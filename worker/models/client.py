@@ -16,6 +16,8 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
 from shared.metrics.model import FAILURES, FIRST_TOKEN, MODELS, RETRIES
 from shared.settings import OPENAI_URL, Settings
+from shared.tracing import spans
+from shared.tracing.genai import TIME_TO_FIRST_CHUNK
 from worker.models import sse
 from worker.models.deltas import says_something
 from worker.models.errors import ErrorCode, ModelError, cut_off, from_openai
@@ -27,6 +29,7 @@ CONNECT_TIMEOUT_S = 5.0
 KEPT_ALIVE = 1000
 MOST_CONNECTIONS = 100_000  # more than runs; None is no word for that: aiohttp takes it for its default, 100
 ANY = "*"
+ATTEMPTS = "assistantd.model_attempts"
 for _code in get_args(ErrorCode):  # from the start, so that the first one is seen as growth
     RETRIES.labels(_code)
     FAILURES.labels(_code)
@@ -71,6 +74,7 @@ class ModelClient:
         http = DefaultAioHttpClient(limits=limits, timeout=timeout)
         self._client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0, timeout=timeout)
         self._aliases = settings.model_aliases
+        self._traces = settings.trace_model
         self.counts_as = "max_completion_tokens" if _is_openai(base_url) else "max_tokens"
         """The parameter that limits an answer: OpenAI has renamed it, most others have not."""
 
@@ -93,6 +97,7 @@ class ModelClient:
                         if not heard and says_something(chunk):
                             heard, request = True, NOTHING
                             FIRST_TOKEN.labels(MODELS.label(name)).observe(time.monotonic() - began)
+                            spans.note({TIME_TO_FIRST_CHUNK: time.monotonic() - began, ATTEMPTS: attempt})
                         yield chunk
             except ModelError as error:
                 if heard or not error.retryable:
@@ -133,7 +138,8 @@ class ModelClient:
         """
         body = {**request, "stream_options": {"include_usage": True}}
         create = self._client.chat.completions.with_raw_response.create
-        raw = await create(model=request["model"], messages=(), stream=True, extra_body=body)
+        headers = {"traceparent": parent} if self._traces and (parent := spans.traceparent()) else None
+        raw = await create(model=request["model"], messages=(), stream=True, extra_body=body, extra_headers=headers)
         raw.http_response.request = ANSWERED
         return raw.http_response
 

@@ -31,6 +31,7 @@ class ModelError(Exception):
         super().__init__(message)
         self.code: ErrorCode = code
         self.message = message
+        self.error_type = code  # in spans
         self.retryable = retryable
         self.retry_after = retry_after
 

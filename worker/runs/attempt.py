@@ -138,8 +138,8 @@ class Attempt:
             raise PassedOn
         return row
 
-    async def settle(self, move: Transition, ending: Ending) -> None:
-        """End this worker's part in the run, with all that led to it, and tell whoever listens.
+    async def settle(self, move: Transition, ending: Ending) -> Row | None:
+        """End this worker's part in the run, with all that led to it, and tell whoever listens; returns the run.
 
         A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told.
         """
@@ -153,17 +153,18 @@ class Attempt:
             row = await self._write(transitions.acknowledge_cancel(self.usage), turn.CANCELLED)
         if row is None:
             log.info("run.passed_on")
-            return
+            return None
         crossing("run.settled")
         metrics.settled(row)
         if row["status"] == RunStatus.QUEUED:
-            self.deps.doorbell.ring(row["id"])
+            self.deps.doorbell.ring(row)
         else:
             self._announce(row)
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
         crossing("run.announced")
         await _make_room(self.deps, row)
+        return row
 
     def _drop_unstorable(self, error: Exception) -> None:
         log.error("run.unstorable", error=type(error).__name__)  # its text would quote the answer
@@ -199,10 +200,10 @@ async def _make_room(deps: Deps, run: Row) -> None:
     """A run has ended: ring for those that could not begin because of it."""
     if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
         crossing("run.promoted")
-        deps.doorbell.ring(following["id"])
+        deps.doorbell.ring(following)
     if deps.live.limited or deps.settings.project_concurrency is not None:
         for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
-            deps.doorbell.ring(queued["id"])
+            deps.doorbell.ring(queued)
 
 
 def _revived(step: Mapping[str, Any] | None) -> Record | None:

@@ -1,4 +1,4 @@
-"""Cancels as they are published; one that is missed is found by the next heartbeat."""
+"""Cancels: as they are published, where one that is missed is found by the next heartbeat; and as operators ask."""
 
 import asyncio
 from datetime import timedelta
@@ -6,8 +6,13 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.errors import InvalidRequest
 from shared.queue import CANCELS_CHANNEL
 from shared.redis import AWAY, connect, published
+from shared.runs import commands
+from shared.runs.overdue import announce_end
+from shared.runs.statements import BY_IDS
+from shared.runs.status import TERMINAL
 from worker.deps import Deps
 from worker.runs.live import Stop
 from worker.sweep import ring_again
@@ -15,6 +20,27 @@ from worker.sweep import ring_again
 log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 0.2
+
+
+async def cancel(deps: Deps, run_id: str) -> None:
+    """Cancel any run, as its client can, and tell so. Every worker may be asked at once: one of them does it."""
+    try:
+        run = await deps.database.one(BY_IDS, {"ids": [run_id]})
+        if run is None:
+            log.warning("cancels.unknown", run_id=run_id)
+            return
+        row = await commands.cancel(deps.database, run["project_id"], run["thread_id"], run_id)
+        log.info("cancels.by_operator", run_id=run_id)
+        if row["status"] not in TERMINAL:
+            deps.doorbell.cancel(run_id)
+            return
+        announce_end(deps.outbox, row)
+        if row["has_next"] and (following := await commands.promote(deps.database, row["thread_id"])) is not None:
+            deps.doorbell.ring(following)
+    except InvalidRequest:
+        log.info("cancels.too_late", run_id=run_id)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("cancels.failed", run_id=run_id, error=type(error).__name__)
 
 
 async def hear_for_ever(deps: Deps) -> None:

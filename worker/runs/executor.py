@@ -6,7 +6,7 @@ worker goes on after the last recorded step, which it finds in the context that 
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from shared.metrics import model as metrics
 from shared.metrics import worker as of_worker
 from shared.runs import transitions
 from shared.runs.transitions import Transition
+from shared.tracing import genai
+from shared.tracing.spans import past
 from shared.wire.runs import run_object
 from worker.deps import Deps
 from worker.models.client import Patience
@@ -43,23 +45,31 @@ TURNS = 100
 """After so many in a row that called nothing but our own tools the model has to answer: some would search for ever."""
 
 
-async def execute(run_id: str, deps: Deps) -> None:
+async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None = None) -> Row | None:
     """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone; with a backlog the
-    slot goes to whose turn it is.
+    slot goes to whose turn it is, and `show` is told of that run.
+
+    Returns the run as this worker left it, or None if it took none, or it passed on to others.
     """
+    began_ns = time.time_ns()
     claimed, leaving = await _finish(claim(run_id, deps))
     if claimed is None:
-        return
+        return None
     crossing("run.claimed")
     run = claimed.run
+    if show is not None and run["id"] != run_id:
+        show(run)
     of_worker.claimed(run)
     words = {"run_id": run["id"], "thread_id": run["thread_id"], "project_id": run["project_id"]}
     structlog.contextvars.bind_contextvars(**words, term=run["term"])
-    with deps.live.holding(run["id"], run["term"], claimed.sent) as held:
+    with genai.attempt(run, began_ns) as span, deps.live.holding(run["id"], run["term"], claimed.sent) as held:
+        past("claim", began_ns)
         attempt = Attempt(deps, run, held)
         give_back = leaving or is_stale(run)
         move, ending = (transitions.release(), turn.CANCELLED) if give_back else await _conclude(attempt)
-        await _finish(attempt.settle(move, ending))
+        settled, _ = await _finish(attempt.settle(move, ending))
+        genai.settled(span, settled)
+    return settled
 
 
 async def _finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
@@ -189,11 +199,13 @@ async def _take_turn(attempt: Attempt) -> Outcome:
         return Truncated("max_prompt_tokens")
     this = attempt.begin_turn(asked.sources)
     answer, model, began = this.answer, asked.request["model"], time.monotonic()
-    async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
-        del asked
-        async for chunk in chunks:
-            for delta in answer.add(chunk):
-                this.tell(delta)
+    with genai.chat(run, asked.request) as span:
+        async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
+            del asked
+            async for chunk in chunks:
+                for delta in answer.add(chunk):
+                    this.tell(delta)
+        genai.answered(span, answer.text, answer.calls, answer.finish_reason, answer.usage)
     this.heard_all()
     metrics.answered(model, time.monotonic() - began, answer.usage)
     await spend(attempt.deps.windows, run, answer.usage)

@@ -39,5 +39,5 @@ class Failed(Exception):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.code = self.error_type = code
         self.message = message

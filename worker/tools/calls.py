@@ -7,6 +7,8 @@ from typing import Any
 from shared.database import Row
 from shared.errors import InvalidRequest
 from shared.metrics.model import tool_call
+from shared.tracing import genai
+from shared.tracing.spans import Span
 from shared.wire.objects import Object
 from shared.wire.steps import results_delta
 from worker.deps import Deps
@@ -32,20 +34,26 @@ async def carry_out(
     for place, call in enumerate(made):
         if call["type"] == code_interpreter.NAME and "files" not in call:
             tell_output = partial(_tell_output, tell, place)
-            with tool_call(code_interpreter.NAME):
+            with tool_call(code_interpreter.NAME), _span(call) as span:
                 made[place] = await code_interpreter.carry_out(
                     deps, run, call, f"{step_id}-{place}", tell_output, tell_again
                 )
+                genai.tool_answered(span, made[place][code_interpreter.NAME])
         if call["type"] == file_search.NAME and "results" not in call[file_search.NAME]:
             first = sum(
                 len(before[file_search.NAME]["results"]) for before in made[:place] if before["type"] == call["type"]
             )
             try:
-                with tool_call(file_search.NAME):
+                with tool_call(file_search.NAME), _span(call) as span:
                     made[place] = await file_search.carry_out(deps, run, call, first)
+                    genai.tool_answered(span, made[place][file_search.NAME])
             except InvalidRequest as error:
                 raise Failed("invalid_prompt", str(error)) from None
             tell(place, results_delta(place, made[place], run["dialect"], contents=run["include_contents"]))
+
+
+def _span(call: Call) -> Span:
+    return genai.tool(call["type"], call["id"], call["arguments"])
 
 
 def _tell_output(tell: Tell, place: int, output: Object) -> None:

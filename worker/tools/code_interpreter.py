@@ -18,6 +18,7 @@ from shared.code_sessions import commands as sessions
 from shared.code_sessions import places
 from shared.database import Row
 from shared.metrics import limits as metrics
+from shared.tracing.spans import span
 from worker.deps import Deps
 from worker.runs.outcome import Failed
 from worker.sandbox.client import (
@@ -129,25 +130,29 @@ async def _in_session(
     deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClients
 ) -> dict[str, Any]:
     await _take_place(deps, run)
-    session = await _open(sandbox, run["thread_id"])
+    with span("sandbox.open", kind="client"):
+        session = await _open(sandbox, run["thread_id"])
     prepared = await code_files.prepare(deps, run, session)
     outputs, notes, shown = Outputs(), list(prepared.notes), 0
-    async for event in session.execute(name, code_input.whole(call["arguments"])):
-        match event:
-            case Text():
-                _tell(tell, outputs.text(event.text))
-            case Failure():
-                _tell(tell, outputs.text(event.traceback))
-            case Image():
-                shown += 1
-                seed = (name, "shown", shown)
-                file_id = await code_files.keep(deps, run, seed, f"image-{shown}.png", _once(event.png))
-                tell(outputs.image(file_id))
-            case Done():
-                if event.reason is not None:
-                    notes.append(f"The code was stopped: {event.reason}")
-                if event.is_lost:
-                    notes.append("The session ended with it: the next call begins a new one, without its variables.")
+    with span("sandbox.execute", kind="client"):
+        async for event in session.execute(name, code_input.whole(call["arguments"])):
+            match event:
+                case Text():
+                    _tell(tell, outputs.text(event.text))
+                case Failure():
+                    _tell(tell, outputs.text(event.traceback))
+                case Image():
+                    shown += 1
+                    seed = (name, "shown", shown)
+                    file_id = await code_files.keep(deps, run, seed, f"image-{shown}.png", _once(event.png))
+                    tell(outputs.image(file_id))
+                case Done():
+                    if event.reason is not None:
+                        notes.append(f"The code was stopped: {event.reason}")
+                    if event.is_lost:
+                        notes.append(
+                            "The session ended with it: the next call begins a new one, without its variables."
+                        )
     files: dict[str, str] = {}
     try:
         files = await code_files.collect(deps, run, prepared)

@@ -59,7 +59,7 @@ def _tasks(bench: Bench) -> Measured:
             raise TimeoutError("the worker did not begin to listen")
         pipeline = client.pipeline(transaction=False)
         for number in range(count):
-            pipeline.lpush(RUNS_QUEUE, template.message(f"run_{number:024}"))
+            pipeline.lpush(RUNS_QUEUE, template.message(f"run_{number:024}", "thread_", "proj_", "0"))
         cpu_s, began = processes.cpu_s(worker.pid), time.perf_counter()
         pipeline.execute()
         if worker.stdout.readline() != b"done\n":

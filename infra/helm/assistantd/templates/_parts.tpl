@@ -162,6 +162,19 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with $values.traces }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- if .existingSecret }}
+{{ include "assistantd.secret" (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "of" "traces" "secret" .existingSecret "key" .key) }}
+{{- end }}
+{{- range $name, $value := .settings }}
+- name: OTEL_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := $values.settings }}
 - name: ASSISTANTD_{{ $name }}
   value: {{ $value | quote }}
