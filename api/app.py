@@ -19,8 +19,10 @@ from api.routes import (
     rate_limits,
     runs,
     service_accounts,
+    spend_limits,
     threads,
     uploads,
+    usage,
     v1_files,
     vector_store_files,
     vector_stores,
@@ -31,19 +33,21 @@ from shared.logs import configure_logging
 from shared.readiness import notify_ready
 from shared.settings import Settings
 from shared.tracing.begin import end
+from shared.usage.prices import PriceList
 
 # FastAPI can trace by itself, with what exceptions say in it; traces are ours (`api/tracing.py`).
 SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(settings: Settings) -> Application:
-    """An application that serves with these settings; nothing is opened before it starts."""
+    """An application that serves with these settings; nothing is opened before it starts. Raises SettingsError."""
     configure_logging(settings)
     crashpoints.arm(settings.crash_at)
+    prices = PriceList.load(settings.prices)
 
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncGenerator[None]:
-        async with running(settings) as services:
+        async with running(settings, prices) as services:
             app.state.services = services
             notify_ready(settings)
             yield
@@ -67,6 +71,8 @@ def create_app(settings: Settings) -> Application:
         (rate_limits.router, "Administration"),
         (service_accounts.router, "Administration"),
         (admin_keys.router, "Administration"),
+        (spend_limits.router, "Administration"),
+        (usage.router, "Usage"),
     ):
         app.include_router(router, prefix="/v1", tags=[tag])
     return app

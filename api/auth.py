@@ -33,9 +33,13 @@ class Unauthorized(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The project on whose behalf a request is made, the dialect that it speaks, and what the project may do."""
+    """The project on whose behalf a request is made, by which of its keys, the dialect that it speaks, and what the
+    project may do. One that is `exhausted` has spent what it may.
+    """
 
     project_id: str
+    key_id: str
+    exhausted: bool
     dialect: Dialect
     limits: Limits
 

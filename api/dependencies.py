@@ -53,10 +53,12 @@ async def _caller(
 ) -> Caller:
     """`JsonRoute` has looked the key up already: the header stands here for our OpenAPI."""
     del authorization
-    project_id = request.state.project_id
+    key = request.state.key
+    if key.project_id is None:
+        raise LookupError("a route of a project was opened by a key to the administration")
     named = {name: value for name, value in request.path_params.items() if ids.is_id(value)}
-    structlog.contextvars.bind_contextvars(project_id=project_id, **named)  # for logs, until the request's end
-    return Caller(project_id, dialect, request.state.limits)
+    structlog.contextvars.bind_contextvars(project_id=key.project_id, **named)  # for logs, until the request's end
+    return Caller(key.project_id, key.id, key.exhausted, dialect, request.state.limits)
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

@@ -48,7 +48,7 @@ SAID = {
     UNAUTHORIZED: "There is no such key, or it does not open this.",
     STATUS[NotFound]: "There is no such object.",
     STATUS[TooLarge]: "The body is too large.",
-    STATUS[RateLimited]: "The project has used up what it may use in a minute; the answer says when to try again.",
+    STATUS[RateLimited]: "The project has used up what it may use in a minute, or spend in a month; it says which.",
     NO_SUCH_RANGE: "The file has none of these bytes.",
     INTERNAL: "The fault is ours.",
     UNAVAILABLE: "Something that we depend on is away; try again.",

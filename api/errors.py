@@ -20,12 +20,19 @@ from starlette.responses import Response
 from api.admission import LimitsUnavailable
 from api.auth import Unauthorized
 from api.validation import describe
-from shared.errors import AssistantdError, InvalidRequest, NotFound, RateLimited, TooLarge
+from shared.errors import AssistantdError, InvalidRequest, NoQuota, NotFound, RateLimited, TooLarge
 from shared.files.storage import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-STATUS: dict[type[AssistantdError], int] = {NotFound: 404, InvalidRequest: 400, TooLarge: 413, RateLimited: 429}
+STATUS: dict[type[AssistantdError], int] = {
+    NotFound: 404,
+    InvalidRequest: 400,
+    TooLarge: 413,
+    RateLimited: 429,
+    NoQuota: 429,
+}
+HEADERS: dict[type[AssistantdError], dict[str, str]] = {NoQuota: {"x-should-retry": "false"}}  # nor will it help
 OK = 200
 PARTIAL_CONTENT = 206
 UNAUTHORIZED = 401
@@ -59,7 +66,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AssistantdError)
     async def _domain(_: Request, error: AssistantdError) -> Response:
-        return answer(_status(error), envelope(error.message, param=error.param, code=error.code))
+        body = envelope(error.message, kind=error.kind, param=error.param, code=error.code)
+        return answer(_status(error), body, HEADERS.get(type(error)))
 
     @app.exception_handler(RateLimited)
     async def _rate_limited(_: Request, error: RateLimited) -> Response:

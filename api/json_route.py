@@ -63,6 +63,7 @@ class JsonRoute(PlainRoute):
                 await _refuse_any(request)
             request.state.project_id = key.project_id
             request.state.limits = key.limits
+            request.state.key = key
             if request.method == "POST" and HEADER in request.headers:
                 return await once(request, _keeper(key), handle_counted)
             return await handle_counted(request)
@@ -113,7 +114,8 @@ def _refuse_unknown(request: Request, queries: set[str], *, filtered: bool) -> N
             continue
         if name not in queries:
             raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
-        if not name.endswith("[]") and len(request.query_params.getlist(name)) > 1:
+        many = name.endswith("[]") or f"{name}[]" in queries
+        if not many and len(request.query_params.getlist(name)) > 1:
             raise InvalidRequest(f"Invalid '{name}': it was given more than once.", param=name, code="invalid_value")
 
 

@@ -11,6 +11,7 @@ import structlog
 from shared.embeddings.client import Endpoint, Refused, Unavailable
 from shared.errors import InvalidRequest
 from shared.settings import Settings
+from shared.usage.facts import Spend, Used
 from shared.wire import limits
 
 log = structlog.get_logger(__name__)
@@ -30,15 +31,17 @@ class Rewriter:
         self._endpoint = Endpoint(base_url, key)
         self._model = model
 
-    async def rewrite(self, query: str) -> str:
+    async def rewrite(self, query: str, spend: Spend) -> str:
         """The query in other words; in its own where the model is away or says nothing."""
         messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": query}]
         body = {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": TOKENS}
         try:
-            said = _said(orjson.loads(await self._endpoint.post("/chat/completions", body, PATIENCE)))
+            answer = orjson.loads(await self._endpoint.post("/chat/completions", body, PATIENCE))
+            said = _said(answer)
         except (Unavailable, Refused, orjson.JSONDecodeError) as error:
             log.warning("search.not_rewritten", error=type(error).__name__)
             return query
+        spend(Used("completions", self._model, **_counts(answer)))
         return said.replace("\0", " ").strip()[: limits.SEARCH_QUERY] or query
 
     async def close(self) -> None:
@@ -53,12 +56,20 @@ def rewriter_of(settings: Settings) -> Rewriter | None:
     return Rewriter(*settings.upstream, settings.rewrite_model)
 
 
-async def rewritten(rewriter: Rewriter | None, queries: Sequence[str]) -> list[str]:
-    """The queries in other words. Raises InvalidRequest where there is no model to find them."""
+async def rewritten(rewriter: Rewriter | None, queries: Sequence[str], spend: Spend) -> list[str]:
+    """The queries in other words; `spend` is told what they cost. Raises InvalidRequest where there is no model to find
+    them.
+    """
     if rewriter is None:
         message = "'rewrite_query' needs a model on this server, which its owner names in ASSISTANTD_REWRITE_MODEL."
         raise InvalidRequest(message, param="rewrite_query")
-    return await asyncio.gather(*(rewriter.rewrite(query) for query in queries))
+    return await asyncio.gather(*(rewriter.rewrite(query, spend) for query in queries))
+
+
+def _counts(answer: Any) -> dict[str, int]:
+    usage: Any = answer.get("usage") or {}
+    names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+    return {ours: int(usage.get(theirs) or 0) for ours, theirs in names.items()}
 
 
 def _said(answer: Any) -> str:

@@ -21,6 +21,7 @@ from shared.metrics.rows import RowsCollector
 from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
+from shared.usage.prices import PriceList
 from shared.vector_stores.search import Searcher
 
 if TYPE_CHECKING:
@@ -44,10 +45,11 @@ class Services:
     catalog: Catalog
     searcher: Searcher
     rewriter: Rewriter | None  # for `rewrite_query`, if there is a model for it
+    prices: PriceList
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncGenerator[Services]:
+async def running(settings: Settings, prices: PriceList) -> AsyncGenerator[Services]:
     """Open everything, and close it in reverse. Postgres, Redis and bucket may be away to begin with."""
     database = Database(settings.database_url, settings.database_pool)
     redis_client = connect(settings.redis_url, socket_timeout=5)
@@ -83,6 +85,7 @@ async def running(settings: Settings) -> AsyncGenerator[Services]:
             catalog=catalog,
             searcher=searcher,
             rewriter=rewriter,
+            prices=prices,
         )
     finally:
         rows.stop()

@@ -5,7 +5,8 @@
     │   └── UnknownModel  a model that nobody has
     ├── InvalidRequest    a request that can't be carried out as it stands
     ├── TooLarge          a body or file beyond its limit
-    └── RateLimited       more than the project may do in a minute
+    ├── RateLimited       more than the project may do in a minute
+    └── NoQuota           what the project may spend in a month is spent
 
 A message here is the sentence that the client reads; which HTTP status it travels under is decided in `api/errors.py`.
 """
@@ -19,8 +20,11 @@ T = TypeVar("T")
 class AssistantdError(Exception):
     """Base of all errors that are the caller's to know.
 
-    `param` names the field at fault in the request's own spelling, `code` is OpenAI's machine-readable word.
+    `param` names the field at fault in the request's own spelling, `code` is OpenAI's machine-readable word, `kind` its
+    word for errors of this sort.
     """
+
+    kind: str = "invalid_request_error"
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -65,3 +69,12 @@ class RateLimited(AssistantdError):
         super().__init__(message, code="rate_limit_exceeded")
         self.kind = kind
         self.retry_after = retry_after
+
+
+class NoQuota(AssistantdError):
+    """The project has spent what it may in this month."""
+
+    kind = "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="insufficient_quota")

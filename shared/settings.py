@@ -240,6 +240,7 @@ class Settings(WithFiles):
         default=None, ge=1, le=65_535, description="where this process answers Prometheus; without one, nowhere"
     )
     metrics_host: str = Field(default="127.0.0.1", description="the address for it; whoever reaches it may ask")
+    prices: Path | None = Field(default=None, description="a list of prices in place of shared/usage/prices.toml")
     crash_at: Point | None = Field(default=None, description="for tests: where a process dies")
     notify_socket: str | None = Field(
         default=None,

@@ -35,9 +35,10 @@ SELECT table_name || '.' || column_name, data_type, is_nullable = 'YES',
   column_default IS NOT NULL OR is_identity = 'YES'
 FROM information_schema.columns WHERE table_schema = 'public'"""
 
+# That a column must not be null is told by the column: Postgres 18 has a constraint for it as well.
 _CONDITIONS = """
 SELECT CAST(CAST(conrelid AS regclass) AS text), conname FROM pg_constraint
-WHERE connamespace = CAST('public' AS regnamespace) AND conrelid <> 0
+WHERE connamespace = CAST('public' AS regnamespace) AND conrelid <> 0 AND contype <> 'n'
 UNION SELECT CAST(CAST(indrelid AS regclass) AS text), relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indisunique AND relnamespace = CAST('public' AS regnamespace)"""
 

@@ -8,11 +8,14 @@ from shared.limits.windows import Windows
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from shared.usage.prices import PriceList
 from shared.vector_stores.search import Searcher
 from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
+from worker.runs.leftovers import Leftovers
 from worker.runs.live import Live
+from worker.runs.quota import Quota
 from worker.sandbox.clients import SandboxClients
 
 
@@ -32,6 +35,9 @@ class Deps:
     store: BlobStore
     sandbox: SandboxClients | None
     live: Live
+    leftovers: Leftovers
+    prices: PriceList
+    quota: Quota
     ingesting: Live  # files that are being read, by ingestion
     slots: Slots
     readers: Children

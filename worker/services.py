@@ -6,6 +6,7 @@ import secrets
 import socket
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database import Database
 from shared.duties import must_not_end
@@ -16,6 +17,7 @@ from shared.metrics.process import measure_lag_for_ever, watch_pool
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from shared.usage.prices import PriceList
 from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
@@ -25,9 +27,12 @@ from worker.ingest.reembed import reembed_for_ever
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
 from worker.runs import cancels, heartbeat
+from worker.runs.leftovers import Leftovers
 from worker.runs.live import Live
+from worker.runs.quota import Quota
 from worker.sandbox.clients import SandboxClients
 from worker.store_sweep import sweep_store_for_ever
+from worker.usage_sweep import keep_accounts_for_ever
 from worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -40,6 +45,7 @@ class WorkerServices:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._prices = PriceList.load(settings.prices)
         self._deps: Deps | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._watchdog = Watchdog(settings.lease_duration)
@@ -68,6 +74,9 @@ class WorkerServices:
             store=store_of(settings),
             sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
+            leftovers=Leftovers(),
+            prices=self._prices,
+            quota=Quota(),
             ingesting=Live(settings.lease_duration),
             slots=Slots(),
             readers=Children(),
@@ -78,6 +87,7 @@ class WorkerServices:
             cancels.hear_for_ever,
             sweep.sweep_for_ever,
             sweep_store_for_ever,
+            keep_accounts_for_ever,
             reembed_for_ever,
             index_for_ever,
         )
@@ -87,6 +97,14 @@ class WorkerServices:
         for task in self._tasks:
             task.add_done_callback(must_not_end)
         self._watchdog.start(asyncio.get_running_loop())
+
+    @staticmethod
+    async def _leave_accounts(deps: Deps) -> None:
+        """What was used and not written goes with the process: a last try."""
+        try:
+            await deps.leftovers.write(deps.database)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("usage.lost", error=type(error).__name__)
 
     def _show(self, deps: Deps) -> None:
         """To whoever asks for metrics."""
@@ -113,6 +131,7 @@ class WorkerServices:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leave_accounts(self.deps)
         await self.deps.readers.close()
         await self.deps.model.close()
         await self.deps.searcher.close()

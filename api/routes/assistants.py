@@ -10,11 +10,13 @@ from shared import table
 from shared.assistants import commands as assistants
 from shared.assistants.rows import Assistant
 from shared.files import commands as files
+from shared.usage import owners
 from shared.wire.assistants import CreateAssistant, ModifyAssistant, assistant_object
 from shared.wire.fields import refuse_v1_fields
 from shared.wire.objects import deleted, listing
 from shared.wire.shapes.assistants import AssistantObject
 from shared.wire.shapes.lists import Deleted, ListObject
+from shared.wire.usage import usage_facts
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -39,10 +41,18 @@ async def list_assistants(
 
 
 @router.get("/assistants/{assistant_id}")
-async def get_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Reply[AssistantObject]:
-    """Retrieve an assistant."""
-    row = await assistants.get(services.executor, caller.project_id, assistant_id)
-    return reply(assistant_object(row, caller.dialect))
+async def get_assistant(
+    assistant_id: AssistantId,
+    caller: TheCaller,
+    services: TheServices,
+    assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
+) -> Reply[AssistantObject]:
+    """Retrieve an assistant; `assistantd=true` adds what its runs have used, and what that costs."""
+    shown = assistant_object(await assistants.get(services.executor, caller.project_id, assistant_id), caller.dialect)
+    if assistantd:
+        used = await owners.of_assistant(services.executor, services.prices, caller.project_id, assistant_id)
+        shown["assistantd"] = {"usage": usage_facts(used)}
+    return reply(shown)
 
 
 @router.post("/assistants/{assistant_id}")

@@ -14,11 +14,14 @@ from api.replies import Reply, reply
 from api.services import Services
 from shared import ids, table
 from shared.assistants import commands as assistants
+from shared.errors import NoQuota
 from shared.files import commands as files
 from shared.runs import commands as runs
 from shared.runs.rows import Run, RunStep
 from shared.runs.status import TERMINAL
 from shared.threads import commands as threads
+from shared.usage import owners
+from shared.usage.budgets import NO_QUOTA
 from shared.wire.fields import refuse_v1_fields, stored_tools
 from shared.wire.objects import listing
 from shared.wire.runs import CreateRun, CreateThreadAndRun, SubmitToolOutputs, run_facts, run_object
@@ -36,6 +39,7 @@ async def create_thread_and_run(
     body: CreateThreadAndRun, caller: TheCaller, services: TheServices, admission: TheAdmission
 ) -> Reply[RunObject] | RunStream:
     """Create a thread and run it; streamed, if asked for."""
+    _require_quota(caller)
     thread = body.thread or CreateThread()
     for message in thread.messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
@@ -55,6 +59,7 @@ async def create_thread_and_run(
         params,
         dialect=caller.dialect,
         defaults=_defaults(services),
+        api_key_id=caller.key_id,
     )
     made = launch.new_thread(row, params)
     return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=made)
@@ -70,6 +75,7 @@ async def create_run(
     admission: TheAdmission,
 ) -> Reply[RunObject] | RunStream:
     """Create a run; streamed, if asked for."""
+    _require_quota(caller)
     for message in body.additional_messages or []:
         refuse_v1_fields(message, caller.dialect, "file_ids")
     await admission.of_run(services.executor, body.model, body.assistant_id)
@@ -91,6 +97,7 @@ async def create_run(
         dialect=caller.dialect,
         defaults=_defaults(services),
         when_busy=when_busy,
+        api_key_id=caller.key_id,
     )
     return launch.started(services, row, caller.dialect, stream=bool(body.stream))
 
@@ -115,11 +122,11 @@ async def get_run(
     services: TheServices,
     assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
 ) -> Reply[RunObject]:
-    """Retrieve a run; this is what clients poll. `assistantd=true` adds what else is known of it."""
+    """Retrieve a run; this is what clients poll. `assistantd=true` adds what else is known of it, and what it cost."""
     row = await runs.get(services.executor, caller.project_id, thread_id, run_id)
     shown = run_object(row, caller.dialect)
     if assistantd:
-        shown["assistantd"] = run_facts(row)
+        shown["assistantd"] = run_facts(row, owners.of_run(services.prices, row))
     return reply(shown, launch.POLL_AFTER)
 
 
@@ -182,6 +189,12 @@ async def get_step(
     """Retrieve one step."""
     row = await runs.get_step(services.executor, caller.project_id, thread_id, run_id, step_id)
     return reply(step_object(row, caller.dialect, contents=contents))
+
+
+def _require_quota(caller: Caller) -> None:
+    """Raises NoQuota."""
+    if caller.exhausted:
+        raise NoQuota(NO_QUOTA)
 
 
 async def _require_choice(services: Services, caller: Caller, body: CreateRun | CreateThreadAndRun) -> None:

@@ -13,6 +13,7 @@ from shared import table
 from shared.files import commands as files
 from shared.threads import commands as threads
 from shared.threads.rows import Message
+from shared.usage import owners
 from shared.wire.fields import begins_with, refuse_v1_fields
 from shared.wire.objects import deleted, listing
 from shared.wire.shapes.lists import Deleted, ListObject
@@ -26,6 +27,7 @@ from shared.wire.threads import (
     message_object,
     thread_object,
 )
+from shared.wire.usage import usage_facts
 
 router = APIRouter(route_class=JsonRoute)
 
@@ -57,9 +59,18 @@ async def list_threads(
 
 
 @router.get("/threads/{thread_id}")
-async def get_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Reply[ThreadObject]:
-    """Retrieve a thread."""
-    return reply(thread_object(await threads.get(services.executor, caller.project_id, thread_id)))
+async def get_thread(
+    thread_id: ThreadId,
+    caller: TheCaller,
+    services: TheServices,
+    assistantd: bool = False,  # noqa: FBT001, FBT002 # a query parameter
+) -> Reply[ThreadObject]:
+    """Retrieve a thread; `assistantd=true` adds what its runs have used, and what that costs."""
+    shown = thread_object(await threads.get(services.executor, caller.project_id, thread_id))
+    if assistantd:
+        used = await owners.of_thread(services.executor, services.prices, caller.project_id, thread_id)
+        shown["assistantd"] = {"usage": usage_facts(used)}
+    return reply(shown)
 
 
 @router.post("/threads/{thread_id}")

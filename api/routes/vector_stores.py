@@ -7,6 +7,7 @@ from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from api.rewriting import rewritten
 from shared.files import commands as files
+from shared.usage import facts as usage
 from shared.vector_stores import commands as stores
 from shared.wire.objects import deleted, listing
 from shared.wire.search import Search, results_page
@@ -66,8 +67,13 @@ async def search_store(
 ) -> Reply[ResultsPage]:
     """Search in a vector store."""
     queries = body.queries()
+    used: list[usage.Used] = []
     if body.rewrite_query:
-        queries = await rewritten(services.rewriter, queries)
+        queries = await rewritten(services.rewriter, queries, used.append)
     where = services.executor, caller.project_id, [vector_store_id]
-    rows = await services.searcher.search(*where, queries, **body.options())
+    try:
+        rows = await services.searcher.search(*where, queries, **body.options(), spend=used.append)
+    finally:
+        if used:
+            await usage.record(services.executor, caller.project_id, caller.key_id, used)
     return reply(results_page(queries, rows))

@@ -65,6 +65,37 @@ def rename(project_id: str, name: str, data_dir: DataDir = None) -> None:
     with_database(data_dir, lambda db: projects.modify(db, project_id, {"name": name}))
 
 
+@app.command("budget")
+def budget(
+    project_id: str,
+    limit: Annotated[float | None, typer.Option(min=0.01, help="Dollars a month that it may spend.")] = None,
+    alert: Annotated[float | None, typer.Option(min=0.01, help="Dollars a month from which on you are told.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Take its budget away.")] = False,  # noqa: FBT002
+    data_dir: DataDir = None,
+) -> None:
+    """Say what a project may spend in a calendar month, UTC; without options, show it."""
+    from infra.stack.configuration import settings_for
+    from shared.usage import budgets
+    from shared.usage.prices import PriceList
+
+    if none:
+        with_database(data_dir, lambda db: budgets.remove(db, project_id))
+        return
+    prices = PriceList.load(settings_for(data_dir, without_redis=True).prices)
+    cents = {"limit": _cents(limit), "alert": _cents(alert)}
+    if any(cents.values()):
+        row = with_database(data_dir, lambda db: budgets.put(db, prices, project_id, cents["limit"], cents["alert"]))
+    else:
+        row = with_database(data_dir, lambda db: budgets.get(db, prices, project_id))
+    told = [f"{name} ${row[f'{name}_cents'] / 100:.2f}" for name in cents if row[f"{name}_cents"] is not None]
+    state = "  no quota: new runs are refused" if row["exhausted"] else ""
+    print(f"{project_id}  {'  '.join(told)}  spent ${row['spent']:.2f} this month{state}")
+
+
+def _cents(dollars: float | None) -> int | None:
+    return None if dollars is None else round(dollars * 100)
+
+
 @app.command("archive")
 def archive(project_id: str, data_dir: DataDir = None) -> None:
     """Close a project for good: its keys open nothing any more, its data stay."""

@@ -80,7 +80,7 @@ async def examine_embeddings(settings: Settings) -> AsyncIterator[Finding]:
         return
     took = _clock()
     try:
-        vectors = await spaces.model.embed(["A sentence to be found."])
+        vectors = (await spaces.model.embed(["A sentence to be found."])).vectors
     except Unavailable as error:
         yield fail("embeddings", f"{settings.embedding_base_url} does not answer: {error}")
     except Refused as error:

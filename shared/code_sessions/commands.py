@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import text
 
 from shared.database import Executor, Row, to_json
+from shared.usage.facts import Used, insert, plain
+
+HOUR = Used("code_interpreter_sessions")
 
 _NEWEST = text("""
 SELECT id, files FROM code_interpreter_sessions WHERE thread_id = :thread_id AND project_id = :project_id
@@ -39,6 +42,26 @@ WITH named AS (
   WHERE thread_id = :thread_id AND project_id = :project_id AND (attachments <> '[]' OR file_ids <> '[]'))
 SELECT files.id, filename, bytes FROM named JOIN files ON files.id = named.id AND files.project_id = :project_id
 ORDER BY files.created_at, files.id LIMIT :at_most""")
+
+
+# As the original billed it: one session a thread and hour, which begins with the first call that falls into no other.
+# What begins it, counts it: a statement that is sent again finds it begun.
+_BEGIN_HOUR = text(f"""
+WITH begun AS (
+  INSERT INTO code_interpreter_hours AS hours (thread_id, began_at) VALUES (:thread_id, now())
+  ON CONFLICT (thread_id) DO UPDATE SET began_at = now() WHERE hours.began_at <= now() - interval '1 hour'
+  RETURNING thread_id),
+  whose AS (
+  SELECT CAST(:project_id AS text) AS project_id, CAST(:api_key_id AS text) AS api_key_id,
+    CAST(:assistant_id AS text) AS assistant_id FROM begun),
+  used AS ({insert("whose")})
+SELECT thread_id FROM begun""")
+
+
+async def begin_hour(db: Executor, run: Row) -> bool:
+    """Count a session of the run's thread, unless the last hour has one; says whether it was counted."""
+    whose = {name: run[name] for name in ("thread_id", "project_id", "api_key_id", "assistant_id")}
+    return await db.one(_BEGIN_HOUR, {**whose, "used": to_json(plain([HOUR]))}) is not None
 
 
 async def newest(db: Executor, project_id: str, thread_id: str) -> Row | None:

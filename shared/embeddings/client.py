@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,6 +20,14 @@ DIMENSIONS = 16_000  # that Postgres keeps
 LENGTH = 65_504  # of a vector before it is made 1: more is more than a number of 16 bits can be
 
 Vector = list[float]
+
+
+class Embedded(NamedTuple):
+    """One vector a text, and what they cost: tokens as the endpoint counts them, 0 where it doesn't."""
+
+    vectors: list[Vector]
+    requests: int = 0
+    tokens: int = 0
 
 
 class Unavailable(Exception):
@@ -83,23 +91,26 @@ class Embeddings:
         self._batch = settings.embedding_batch
         self._endpoint = Endpoint(base_url, key)
 
-    async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> Embedded:
         """One vector a text, all of one length; none of the texts may be empty. `within` is for each request.
 
         Raises Unavailable, Refused.
         """
         vectors: list[Vector] = []
+        requests = tokens = 0
         for first in range(0, len(texts), self._batch):
-            vectors += await self._ask(texts[first : first + self._batch], within)
+            some, cost = await self._ask(texts[first : first + self._batch], within)
+            vectors += some
+            requests, tokens = requests + 1, tokens + cost
         if len({len(vector) for vector in vectors}) > 1:
             raise Refused("answered with vectors of several lengths")
-        return vectors
+        return Embedded(vectors, requests, tokens)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._endpoint.close()
 
-    async def _ask(self, texts: Sequence[str], within: timedelta) -> list[Vector]:
+    async def _ask(self, texts: Sequence[str], within: timedelta) -> tuple[list[Vector], int]:
         body: dict[str, Any] = {"model": self.model, "input": texts, "encoding_format": "float"}
         if self._dimensions is not None:
             body["dimensions"] = self._dimensions
@@ -107,7 +118,8 @@ class Embeddings:
             raw = await self._endpoint.post("/embeddings", body, within)
             span.set({genai.EMBEDDINGS_DIMENSIONS: self._dimensions})
         try:
-            data = sorted(orjson.loads(raw)["data"], key=lambda one: one["index"])
+            answer = orjson.loads(raw)
+            data = sorted(answer["data"], key=lambda one: one["index"])
             vectors: list[Vector] = [[float(number) for number in one["embedding"]] for one in data]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             raise Refused("answered something else than embeddings") from None
@@ -119,4 +131,10 @@ class Embeddings:
             raise Refused("answered with numbers that are too large, or none")
         if self._dimensions is not None and len(vectors[0]) != self._dimensions:
             raise Refused(f"answered with {len(vectors[0])} dimensions in place of {self._dimensions}")
-        return vectors
+        return vectors, _tokens(answer)
+
+
+def _tokens(answer: Any) -> int:
+    usage = answer.get("usage")
+    told = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return told if isinstance(told, int) and told > 0 else 0

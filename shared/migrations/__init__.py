@@ -15,6 +15,7 @@ from shared.projects.rows import AdminKey, ApiKey, Project, RateLimit, ServiceAc
 from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
+from shared.usage.rows import Budget, CodeHour, UsageBytes, UsageFact, UsageMinute, UsageOfAssistant
 from shared.vector_stores.rows import Chunk, FileBatch, Passage, RemovedFile, StoreFile, VectorStore
 
 TABLES = (
@@ -42,6 +43,12 @@ TABLES = (
     Passage,
     CodeSession,
     SandboxPlace,
+    UsageFact,
+    UsageMinute,
+    UsageOfAssistant,
+    UsageBytes,
+    CodeHour,
+    Budget,
 )
 """Every table there is, parents first."""
 

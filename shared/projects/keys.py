@@ -46,6 +46,7 @@ class Known:
     project_id: str | None
     scopes: frozenset[str]
     archived: bool
+    exhausted: bool
     expires_in_s: float | None
     limits: Limits
 
@@ -169,7 +170,8 @@ async def recognise(db: Database, key_digest: str) -> Known | None:
         used = statements.NOTE_USE_BY_ADMIN if of_admin else statements.NOTE_USE
         await db.all(used, {"id": row["id"], "noted_every": NOTED_EVERY})
     scopes = opened(row["scopes"], OF_ADMINS if of_admin else OF_PROJECTS)
-    return Known(row["id"], row["project_id"], scopes, row["archived"], row["expires_in_s"], Limits.of(row))
+    exhausted = row["exhausted"]
+    return Known(row["id"], row["project_id"], scopes, row["archived"], exhausted, row["expires_in_s"], Limits.of(row))
 
 
 def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:

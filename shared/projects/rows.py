@@ -15,7 +15,8 @@ def _limit() -> Any:
 
 class Project(SQLModel, table=True):
     """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name.
-    Limits that are null are none.
+    Limits that are null are none. An exhausted one has spent what it may, and takes no new runs until then (see
+    `shared/usage/budgets.py`).
     """
 
     __tablename__ = "projects"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -27,6 +28,7 @@ class Project(SQLModel, table=True):
     max_concurrent_runs: int | None = _limit()
     max_stored_bytes: int | None = _limit()
     max_sandbox_sessions: int | None = _limit()
+    exhausted_until: Instant | None = columns.instant()
 
     __table_args__ = (
         Index("projects_named", "name", unique=True, postgresql_where=text("archived_at IS NULL")),

@@ -75,13 +75,13 @@ _TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
 
 # Two looks into unique indexes: which kind of key it is, is not known before. What the project may do comes with it.
 RECOGNISE = text(f"""
-SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived, {_TIMES}, max_requests_per_minute,
-  max_stored_bytes, (
+SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived,
+  coalesce(exhausted_until > now(), false) AS exhausted, {_TIMES}, max_requests_per_minute, max_stored_bytes, (
     SELECT jsonb_object_agg(model, jsonb_build_array(max_requests, max_tokens)) FROM rate_limits
     WHERE rate_limits.project_id = projects.id AND coalesce(max_requests, max_tokens) IS NOT NULL) AS rates
 FROM api_keys JOIN projects ON projects.id = project_id WHERE {_OPEN}
 UNION ALL
-SELECT id, NULL, scopes, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
+SELECT id, NULL, scopes, false, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
 
 _USED = "id = :id AND (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval))"
 

@@ -39,8 +39,10 @@ async def create(
     dialect: Dialect,
     defaults: Defaults,
     when_busy: WhenBusy = "reject",
+    api_key_id: str | None = None,
 ) -> Row:
-    """Insert a run, and the messages that come with it, on a thread; `params` are those of `wire.runs.CreateRun`.
+    """Insert a run, and the messages that come with it, on a thread; `params` are those of `wire.runs.CreateRun`. What
+    it uses is counted with the key that made it, if one is named.
 
     On a thread with an active run [RUN-5] `when_busy` decides: `reject` raises InvalidRequest; `enqueue` lets the new
     run wait, its messages with it, in the order of creation; `cancel_active` does so too, and cancels the active run.
@@ -49,6 +51,7 @@ async def create(
     values = {
         **_creation(project_id, run_id, params, dialect, defaults),
         "thread_id": thread_id,
+        "api_key_id": api_key_id,
         "enqueue": when_busy != "reject",
     }
     while True:
@@ -93,12 +96,13 @@ async def create_with_thread(
     *,
     dialect: Dialect,
     defaults: Defaults,
+    api_key_id: str | None = None,
 ) -> Row:
     """Insert a thread, its messages and a run in one commit; `params` are those of `wire.runs.CreateThreadAndRun`.
 
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
-    values = {**_creation(project_id, run_id, params, dialect, defaults), "enqueue": False}
+    values = {**_creation(project_id, run_id, params, dialect, defaults), "api_key_id": api_key_id, "enqueue": False}
     row = found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
     metrics.CREATED.inc()
     return row

@@ -40,6 +40,7 @@ class Run(SQLModel, table=True):
     another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `include_contents`
     says that its events show the texts that file_search finds. `traceparent` is the span of the request that created
     it, where there are traces. `history` tells of every move: at, reason, term, worker.
+    `api_key_id` is the key that made it, and `used` what it has cost, as `usage/facts.py` says it.
     """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -47,6 +48,7 @@ class Run(SQLModel, table=True):
     project_id: str = columns.project()
     thread_id: str = columns.reference("threads.id")
     assistant_id: str = columns.required_text()
+    api_key_id: str | None = columns.optional_text()
     dialect: str = columns.required_text("v2")  # in whose shapes the run's events are rendered: v1 or v2
 
     status: str = columns.required_text("queued")
@@ -85,6 +87,7 @@ class Run(SQLModel, table=True):
     messages_to_come: JsonList = columns.json(default="[]")
     history: JsonList = columns.json(default="[]")
     usage: Json | None = columns.optional_json()
+    used: JsonList = columns.json(default="[]")
     required_action: Json | None = columns.optional_json()
     incomplete_details: Json | None = columns.optional_json()
     last_error: Json | None = columns.optional_json()

@@ -4,8 +4,8 @@ Each statement is one round trip and one commit; where several tables change tog
 them are guarded: no row returned means that somebody else was faster, which is an answer and not an error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import TextClause, text
 
 from shared.database import to_json
+from shared.runs.records import CLOSE_STEPS, Records, Telling
 from shared.runs.status import (
     ACTIVE,
     LOCKS_THREAD,
@@ -26,15 +27,17 @@ from shared.runs.status import (
 from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, Transition
 from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
 from shared.tracing.sql import named
+from shared.usage.facts import plain
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
 _INSERT_RUN = """
-INSERT INTO runs (id, project_id, thread_id, assistant_id, dialect, rung_at, expires_at, waiting, messages_to_come,
-  max_attempts, model_retry, traceparent,
+INSERT INTO runs (id, project_id, thread_id, assistant_id, api_key_id, dialect, rung_at, expires_at, waiting,
+  messages_to_come, max_attempts, model_retry, traceparent,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
   truncation_strategy, max_prompt_tokens, max_completion_tokens, include_contents, file_ids, metadata)
-SELECT :run_id, thread.project_id, thread.id, assistant.id, :dialect, now(), now() + :expires_after, thread.busy,
+SELECT :run_id, thread.project_id, thread.id, assistant.id, :api_key_id, :dialect, now(), now() + :expires_after,
+  thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
   :max_attempts, CAST(:model_retry AS jsonb), :traceparent,
   coalesce(:model, assistant.model),
@@ -86,48 +89,6 @@ SELECT jsonb_agg(item ORDER BY created_at, id) AS context FROM (
      ORDER BY created_at DESC LIMIT :context_items)
   ) AS newest
 ) AS sized WHERE before < :context_bytes"""
-
-# What a worker did since its last write enters with the write that moves the run, or not at all. Ids follow from the
-# run and the position, so that a statement that is sent again after a broken connection adds nothing. Each part stands
-# in a statement only where there is something for it to write: one that writes nothing costs a tenth of the whole.
-_MESSAGES = f"""
-  said AS (
-    INSERT INTO messages (id, project_id, thread_id, created_at, role, content, assistant_id, run_id, status,
-      incomplete_reason, ended_at)
-    SELECT new.id, moved.project_id, moved.thread_id, new.created_at, 'assistant', new.content, moved.assistant_id,
-      moved.id, new.status, new.incomplete_reason, coalesce(new.ended_at, now())
-    FROM moved, jsonb_to_recordset(CAST(:messages AS jsonb))
-      AS new(id text, created_at timestamptz, ended_at timestamptz, content jsonb, status text, incomplete_reason text)
-    ON CONFLICT (id) DO NOTHING RETURNING thread_id, created_at),
-  active AS ({touch("said")})"""
-
-_STEPS = """
-  done AS (
-    INSERT INTO run_steps (id, project_id, thread_id, run_id, assistant_id, position, term, created_at, ended_at, type,
-      status, details, usage, last_error)
-    SELECT new.id, moved.project_id, moved.thread_id, moved.id, moved.assistant_id, new.position, moved.term,
-      new.created_at, CASE WHEN new.status <> 'in_progress' THEN coalesce(new.ended_at, now()) END, new.type,
-      new.status, new.details, new.usage, new.last_error
-    FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
-      AS new(id text, position int, created_at timestamptz, ended_at timestamptz, type text, status text, details jsonb,
-        usage jsonb, last_error jsonb)
-    ON CONFLICT (id) DO NOTHING)"""
-
-_ANSWERED = """
-  answered AS (
-    UPDATE run_steps SET status = new.status, details = new.details, last_error = new.last_error,
-      ended_at = CASE WHEN new.status <> 'in_progress' THEN now() END
-    FROM moved, jsonb_to_recordset(CAST(:answered AS jsonb))
-      AS new(id text, status text, details jsonb, last_error jsonb)
-    WHERE run_steps.id = new.id AND run_steps.run_id = moved.id AND run_steps.status = 'in_progress')"""
-
-_CLOSE_STEPS = """
-  closed AS (
-    UPDATE run_steps SET status = :step_status, ended_at = now() FROM moved
-    WHERE run_steps.run_id = moved.id AND run_steps.status = 'in_progress'{besides})"""
-
-# A step that the worker doesn't know of: it was recorded by a statement whose answer was cut off.
-_UNKNOWN = " AND NOT (CAST(:answered AS jsonb) @> jsonb_build_array(jsonb_build_object('id', run_steps.id)))"
 
 _SUBMIT = """
   submitted AS (
@@ -287,37 +248,18 @@ def _claim_of(move: Transition, which: str, context: ContextLimits, params: Mapp
     return Statement(_claim(_shape(move), which), {**_values(move), **limits, **params})
 
 
-class Records(NamedTuple):
-    """What a worker did since its last write: new messages and steps, and what became of the step in progress.
-
-    `opened` says that it may have left a step in progress that it doesn't know of.
-    """
-
-    messages: Sequence[Mapping[str, Any]] = ()
-    steps: Sequence[Mapping[str, Any]] = ()
-    answered: Sequence[Mapping[str, Any]] = ()
-    opened: bool = False
-
-    def parts(self, *, final: bool) -> Iterator[str]:
-        """The SQL of what there is to write."""
-        if self.messages:
-            yield _MESSAGES
-        if self.steps:
-            yield _STEPS
-        if self.answered:
-            yield _ANSWERED
-        if final and self.opened:
-            yield _CLOSE_STEPS.format(besides=_UNKNOWN)
-
-
 def settle(move: Transition, run_id: str, term: int, records: Records) -> Statement:
     """Carry out a worker's move and record, in the same commit, what led to it. A final one leaves no step in progress.
 
     Returns the run with `written_at`, the instant that everything written here bears.
     """
+    if records.total is not None:
+        move = replace(move, values={**move.values, "used": list(records.total)})
     rows = {name: to_json(getattr(records, name)) for name in ("messages", "steps", "answered")}
-    params = {**_values(move), **rows, **_ending(move), "id": run_id, "term": term}
-    return Statement(_settle(_shape(move), tuple(records.parts(final=move.final))), params)
+    told = {"used": to_json(plain(records.used)), **(records.doubtful or Telling(-1))._asdict()}
+    params = {**_values(move), **rows, **told, **_ending(move), "id": run_id, "term": term}
+    parts = tuple(records.parts(final=move.final, stays=move.to is RunStatus.IN_PROGRESS))
+    return Statement(_settle(_shape(move), parts), params)
 
 
 def read_context(thread_id: str, limits: ContextLimits) -> Statement:
@@ -382,7 +324,7 @@ def _expression(column: str, value: Any) -> str:
             return f"{column} + 1"
         case timedelta():
             return f"now() + :set_{column}"
-        case dict():
+        case dict() | list():
             return f"CAST(:set_{column} AS jsonb)"
         case OutOfAttempts():
             said = f"replace(:set_{column}, '{OutOfAttempts.COUNT}', CAST(attempts + 1 AS text))"
@@ -395,7 +337,7 @@ def _values(move: Transition) -> dict[str, Any]:
     def parameter(value: Any) -> Any:
         if isinstance(value, OutOfAttempts):
             return value.message
-        return to_json(value) if isinstance(value, dict) else value
+        return to_json(value) if isinstance(value, dict | list) else value
 
     values = {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
     return {**values, "worker": move.values.get("lease_owner")}
@@ -483,13 +425,13 @@ def _submit(shape: _Shape) -> TextClause:
 @cache
 def _cancel(shape: _Shape) -> TextClause:
     which = "id = :id AND project_id = :project_id AND {guards}"
-    closed = _CLOSE_STEPS.format(besides="")
+    closed = CLOSE_STEPS.format(besides="")
     return named("runs.cancel", f"WITH moved AS ({_update(shape, which)}), {closed} SELECT moved.*, {_NEXT} FROM moved")
 
 
 @cache
 def _sweep(shape: _Shape, due: str, final: bool) -> TextClause:  # noqa: FBT001
     which = f"id IN (SELECT id FROM runs WHERE {due} AND {{guards}} LIMIT :at_most FOR UPDATE SKIP LOCKED)"
-    closed = f", {_CLOSE_STEPS.format(besides='')}" if final else ""
+    closed = f", {CLOSE_STEPS.format(besides='')}" if final else ""
     name = f"runs.sweep {shape.move[0]}"
     return named(name, f"WITH moved AS ({_update(shape, which)}){closed} SELECT moved.*, {_NEXT} FROM moved")

@@ -5,6 +5,8 @@ As in `reading.py` each statement is guarded, sets what is true after it, and ca
 
 from sqlalchemy import text
 
+from shared.usage.facts import insert
+
 # Another space than before begins with nothing. Returns how many chunks have all of their vectors.
 BEGIN = text("""
 WITH begun AS (
@@ -25,7 +27,13 @@ _KEPT = """
   SELECT held.ingestion, new.chunk, :space, new.number, new.last_chunk, held.project_id, held.vector_store_id,
     l2_normalize(CAST(CAST(new.embedding AS text) AS halfvec))
   FROM held, json_to_recordset(CAST(:passages AS json)) AS new(chunk int, number int, last_chunk int, embedding json)
-  ON CONFLICT (ingestion, chunk, space, number) DO NOTHING"""
+  ON CONFLICT (ingestion, chunk, space, number) DO NOTHING RETURNING ingestion"""
+
+# What vectors cost counts where one of them is new: sent again, the statement keeps none. Whose key a file came with is
+# not known any more, and doesn't matter: its bytes are read once for all of its project.
+_USED = f"""
+  whose AS (SELECT project_id, CAST(NULL AS text) AS api_key_id, CAST('' AS text) AS assistant_id FROM held),
+  used AS ({insert("whose", once="EXISTS (SELECT FROM kept)")})"""
 
 # `passages` is a JSON array of objects; `embedded` is how many chunks have all of theirs with these.
 KEEP = text(f"""
@@ -33,7 +41,7 @@ WITH held AS (
   UPDATE vector_store_files SET chunks_embedded = greatest(chunks_embedded, :embedded)
   WHERE ingestion = :ingestion AND term = :term AND status = 'in_progress' AND stage = 'read' AND space = :space
   RETURNING ingestion, project_id, vector_store_id),
-  kept AS ({_KEPT})
+  kept AS ({_KEPT}),{_USED}
 SELECT ingestion FROM held""")
 
 # Counted when all are kept: a statement that is sent again adds nothing.
@@ -59,7 +67,7 @@ WITH held AS (
   UPDATE vector_store_files SET embedding_until = now() + :lease
   WHERE ingestion = :ingestion AND status = 'completed' AND embedding_until = :until
   RETURNING ingestion, project_id, vector_store_id, embedding_until),
-  kept AS ({_KEPT})
+  kept AS ({_KEPT}),{_USED}
 SELECT embedding_until AS until FROM held""")
 
 # From here on the file's vectors are these; the former ones go. They are left alone for a while: workers that still

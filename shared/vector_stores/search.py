@@ -34,6 +34,7 @@ from shared.metrics import files as metrics
 from shared.settings import Settings
 from shared.tracing import genai
 from shared.tracing.spans import span
+from shared.usage.facts import Spend, Used
 from shared.vector_stores import indexes, ranking
 from shared.vector_stores.filters import json_path
 from shared.vector_stores.ranking import Vectors
@@ -87,14 +88,15 @@ class Searcher:
         ranker: str = "auto",
         threshold: float = 0,
         limit: int = 10,
+        spend: Spend | None = None,
     ) -> Sequence[Row]:
         """The chunks that answer any of the queries, best first: `file_id`, `filename`, `attributes`, `text`, `score`,
-        `chunk_id`, `page`, `pages`.
+        `chunk_id`, `page`, `pages`. `spend` is told what the questions' vectors cost.
 
         Raises NotFound, or InvalidRequest if a store has expired.
         """
         with genai.retrieval(store_ids, queries) as searched:
-            rows = await self._found(db, project_id, store_ids, queries, filters, ranker, threshold, limit)
+            rows = await self._found(db, project_id, store_ids, queries, filters, ranker, threshold, limit, spend)
             searched.set({"assistantd.results": len(rows)})
         return rows
 
@@ -108,6 +110,7 @@ class Searcher:
         ranker: str,
         threshold: float,
         limit: int,
+        spend: Spend | None,
     ) -> Sequence[Row]:
         began = time.monotonic()
         filter_ = None if filters is None else json_path(filters)
@@ -121,7 +124,7 @@ class Searcher:
             "threshold": threshold if reranker is None else 0,
             "limit": limit if reranker is None else max(limit, RERANKED),
         }
-        asked = await self._vectors(db, queries)
+        asked = await self._vectors(db, queries, spend)
         indexed = await _indexed(db, asked.space, passages)
         how = Vectors.NONE if asked.space is None else Vectors.INDEXED if indexed else Vectors.EACH
         candidates = ranking.candidates(how, len(queries), params["limit"])
@@ -133,19 +136,21 @@ class Searcher:
         metrics.SEARCH.labels("words" if how is Vectors.NONE else "vectors").observe(time.monotonic() - began)
         return rows
 
-    async def _vectors(self, db: Executor, queries: Sequence[str]) -> _Asked:
+    async def _vectors(self, db: Executor, queries: Sequence[str], spend: Spend | None) -> _Asked:
         without = _Asked([None] * len(queries))
         if self.spaces is None:
             return without
         try:
-            vectors = await self.spaces.model.embed(queries, within=PATIENCE)
+            embedded = await self.spaces.model.embed(queries, within=PATIENCE)
         except (Unavailable, Refused) as error:
             metrics.BY_WORDS_ALONE.inc()
             log.warning("search.by_words_alone", error=f"{type(error).__name__}: {error}")
             return without
-        dimensions = len(vectors[0])
+        if spend is not None:
+            spend(Used("embeddings", self.spaces.model.model, embedded.requests, embedded.tokens))
+        dimensions = len(embedded.vectors[0])
         space = await self.spaces.find(db, dimensions)
-        return _Asked([to_json(vector) for vector in vectors], space, dimensions)
+        return _Asked([to_json(vector) for vector in embedded.vectors], space, dimensions)
 
 
 def _beginning(query: str, words: int) -> str:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.errors import InvalidRequest
 from shared.runs.status import RunStatus
+from shared.usage.prices import Item
 from shared.wire import limits
 from shared.wire.assistants import Model
 from shared.wire.fields import (
@@ -33,6 +34,7 @@ from shared.wire.fields import (
 from shared.wire.objects import seconds
 from shared.wire.shapes.runs import AttemptFacts, Move, RequiredAction, RunFacts, RunObject
 from shared.wire.threads import CreateMessage, CreateThread
+from shared.wire.usage import usage_facts
 
 TokenBudget = Annotated[int, Field(ge=limits.TOKEN_BUDGET, le=limits.INTEGER)]
 
@@ -271,7 +273,7 @@ def run_object(row: Mapping[str, Any], dialect: Dialect) -> RunObject:
     return shown
 
 
-def run_facts(row: Mapping[str, Any]) -> RunFacts:
+def run_facts(row: Mapping[str, Any], used: Sequence[Item]) -> RunFacts:
     """What else is known of a run, for whoever asks why it is as it is: ours, beyond the original."""
     history: list[Move] = [
         {
@@ -293,6 +295,7 @@ def run_facts(row: Mapping[str, Any]) -> RunFacts:
         "lease_expires_at": seconds(row["lease_expires_at"]),
         "cancel_requested_at": seconds(row["cancel_requested_at"]),
         "history": history,
+        "usage": usage_facts(used),
     }
 
 

@@ -51,6 +51,8 @@ class Ledger:
     """Why requests had to be tried again."""
     asked: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter[int]))
     """How often the model was asked for each turn, by the run's name."""
+    told: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    """By the number of its prompt's tokens, which no other answer has: the run's name, and the tokens of an answer."""
     answered: Counter[str] = field(default_factory=Counter[str])
     """How many whole answers the model gave, by the run's name."""
 

@@ -5,20 +5,23 @@ How an answer arrives is chance: mostly whole, sometimes late, refused, cut, emp
 
 import random
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import orjson
 from aiohttp import web
+from typing_extensions import override
 
 from infra.embedded.process import LOOPBACK, free_port
 from tests.chaos.ledger import Ledger
 from tests.scripted_model.answers import Answer
 from tests.scripted_model.turns import Break, CallFunctions, Empty, Fail, Garbage, Say, StreamError, Turn
-from tests.scripted_model.wire import text_of
+from tests.scripted_model.wire import Json, text_of
 
 NAME = re.compile(r"chaos-\w+")
 WORDS = 12
+FIRST_NUMBER = 1000
 FUNCTION = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
 CODE = "import time; time.sleep(0.2); print({name!r})"
 
@@ -26,6 +29,22 @@ CODE = "import time; time.sleep(0.2); print({name!r})"
 def words_of(name: str, turn: int) -> str:
     """What the model says to this run in this turn, when it is left alone."""
     return f"{name} turn {turn}: " + " ".join(f"w{number}" for number in range(WORDS))
+
+
+class Numbered(Answer):
+    """An answer that costs what no other one does: so it is known again among what was counted."""
+
+    def __init__(self, request: web.Request, body: Json, done: Callable[[], None], name: str, ledger: Ledger) -> None:
+        super().__init__(request, body, done)
+        self._name = name
+        self._ledger = ledger
+
+    @override
+    def counts(self, turn: Say | CallFunctions) -> Json:
+        said = super().counts(turn)["completion_tokens"]
+        number = FIRST_NUMBER + len(self._ledger.told)
+        self._ledger.told[number] = self._name, said
+        return {"prompt_tokens": number, "completion_tokens": said, "total_tokens": number + said}
 
 
 class Upstream:
@@ -66,7 +85,7 @@ class Upstream:
         whole = isinstance(played, Say | CallFunctions)
         answered = _nothing if not whole else lambda: self._ledger.answered.update([name])
         try:
-            return await Answer(request, body, answered).play(played)
+            return await Numbered(request, body, answered, name, self._ledger).play(played)
         except ConnectionResetError:  # a worker that died; aiohttp would write a traceback for each
             return web.Response()
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from tests.chaos.account import account_of
 from tests.chaos.ledger import Kind, Ledger, Story
 from tests.chaos.reader import TERMINAL
 from tests.chaos.upstream import words_of
@@ -61,12 +62,14 @@ def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Ve
         runs = {row["id"]: row for row in _rows(connection, _RUNS)}
         twice, broken = _rows(connection, _NAMES), _rows(connection, BROKEN)
         moves, recoveries = _rows(connection, _MOVES), _rows(connection, _RECOVERIES)
+        account = account_of(connection)
     verdict = Verdict()
     verdict.doubled += [f"{row['name']}: {row['runs']} runs for one creation" for row in twice]
     verdict.doubled += [f"{row['id']}: not kept: {row['promise']}" for row in broken]
     for story in ledger.given_up:
         status = runs[story.run_id]["status"] if story.run_id in runs else "unknown"
         verdict.stuck.append(f"{story.run_id or story.name} ({story.kind}): no end within patience, it is {status}")
+    unheard = account.hold_against(ledger, verdict.lost, verdict.doubled)
     verdict.untold += ledger.offences
     verdict.died += ledger.deaths
     for story in ledger.promised:
@@ -80,6 +83,8 @@ def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Ve
         "calls in flight that may have been repeated": sum(
             row["count"] for row in moves if row["reason"] in _PASSED_ON
         ),
+        "answers counted": len(ledger.told) - len(unheard),
+        "answers whose worker was gone, or had hung up, before their cost was said": len(unheard),
         "moves of runs": {row["reason"]: row["count"] for row in moves},
     }
     return verdict

@@ -15,6 +15,7 @@ from shared.code_sessions import places
 from shared.code_sessions.places import NoPlace
 from shared.database import Database
 from tests.system import create_database
+from worker.runs.bill import Bill
 from worker.runs.outcome import Failed
 from worker.tools import code_interpreter
 
@@ -70,7 +71,7 @@ async def test_who_gets_none_fails_and_says_why(database: Database, monkeypatch:
     run = {"project_id": "proj_two", "thread_id": "thread_2"}
 
     with pytest.raises(Failed) as failed:
-        await code_interpreter.carry_out(deps, run, {}, "call", lambda _: None, lambda: None)
+        await code_interpreter.carry_out(deps, run, {}, "call", lambda _: None, lambda: None, Bill([]))
 
     assert failed.value.code == "rate_limit_exceeded"
     assert failed.value.message == "The project has as many sessions of the code interpreter as it may have: 2."

@@ -26,6 +26,7 @@ WITH_FILE = {
     "attachments": [{"file_id": "{file_id}", "tools": [{"type": "file_search"}]}],
 }
 ORGANIZATION = "/organization/"
+OF_USAGE = ("/organization/usage/", "/organization/costs")
 
 
 def _form(name: str, **fields: str) -> bytes:
@@ -75,6 +76,7 @@ BODIES: dict[str, Any] = {
     "/organization/projects/{project_id}/service_accounts/{service_account_id}": {"name": "x"},
     "/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys": {},
     "/organization/admin_api_keys": {"name": "x"},
+    "/organization/projects/{project_id}/spend_limit": {"threshold_amount": 100},
 }
 """By path, of each POST there is: an object, or a form's bytes; None where none is taken."""
 
@@ -113,7 +115,7 @@ class Route:
         headers = {**(kind if content else {}), **({"openai-beta": "assistants=v1"} if self.v1 else {})}
         return {
             "method": self.method,
-            "url": _filled(self.path, ids),
+            "url": _filled(self.path, ids) + ("?start_time=1" if self.path.startswith(OF_USAGE) else ""),
             "content": _filled(content.decode(), ids).encode(),
             "headers": headers,
         }

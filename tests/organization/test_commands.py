@@ -74,3 +74,20 @@ async def test_what_can_not_be_meant(system: System) -> None:
         assert refused.returncode == 1
         assert refused.stderr.startswith("Invalid value: 'api.file")
     assert system.query("SELECT FROM projects WHERE name = 'x'") == []
+
+
+async def test_a_budget(system: System) -> None:
+    (project,) = await said(system, "projects", "create", "Eridu")
+    (line,) = await said(system, "projects", "budget", project, "--limit", "100", "--alert", "79.5")
+    assert line == f"{project}  limit $100.00  alert $79.50  spent $0.00 this month"
+    system.query(
+        "INSERT INTO usage_minutes VALUES ('completions', date_trunc('minute', now()), %s, '', 'gpt-4o', 1, %s, 0, 0)",
+        project,
+        40_000_000,
+    )
+    (line,) = await said(system, "projects", "budget", project, "--limit", "100")
+    assert line == f"{project}  limit $100.00  spent $100.00 this month  no quota: new runs are refused"
+    assert await said(system, "projects", "budget", project) == [line]
+    assert await said(system, "projects", "budget", project, "--none") == []
+    refused = await command(system, "projects", "budget", project)
+    assert (refused.returncode, refused.stderr) == (1, f"No spend limit found with id '{project}'.\n")

@@ -211,6 +211,8 @@ async def stage(system: System, model: ScriptedModel) -> AsyncIterator[Stage]:
             (admin_key,) = (await admin.get("/organization/admin_api_keys?order=desc&limit=1")).json()["data"]
             first = await _one_of_everything(system, model, mine)
             second = await _one_of_everything(system, model, theirs)
+            limit = f"/organization/projects/{first['project_id']}/spend_limit"
+            (await admin.post(limit, json={"threshold_amount": 100})).raise_for_status()
             yield Stage(
                 client,
                 admin,

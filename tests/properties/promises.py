@@ -4,6 +4,8 @@ Each query returns the ids of what breaks the sentence, so nothing returned mean
 the rows alone don't tell where they have been. The state machine asks after each step, chaos at its end.
 """
 
+from collections.abc import Mapping
+
 import psycopg
 
 from shared.runs.status import LOCKS_THREAD, TERMINAL, in_sql
@@ -20,6 +22,12 @@ CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER remember AFTER UPDATE OF status ON runs FOR EACH ROW EXECUTE FUNCTION remember();
+CREATE TABLE counted (input_tokens int NOT NULL, output_tokens int NOT NULL);
+CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO counted VALUES (NEW.input_tokens, NEW.output_tokens);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER count_up AFTER INSERT ON usage_facts FOR EACH ROW EXECUTE FUNCTION count_up();
 """
 
 PROMISES = {
@@ -55,6 +63,14 @@ PROMISES = {
         SELECT id FROM runs WHERE coalesce(CAST(usage ->> 'total_tokens' AS int), 0) <> (
           SELECT coalesce(sum(CAST(run_steps.usage ->> 'total_tokens' AS int)), 0)
           FROM run_steps WHERE run_id = runs.id)""",
+    "[RUN-3] what runs have used is counted": """
+        SELECT 'facts' WHERE (
+          SELECT coalesce(sum(CAST(one ->> 'input_tokens' AS int)), 0) FROM runs, jsonb_array_elements(used) AS one)
+        > (SELECT coalesce(sum(input_tokens), 0) FROM (
+             SELECT input_tokens FROM usage_facts UNION ALL SELECT input_tokens FROM usage_minutes) AS counted)""",
+    "[RUN-3] a run has used no less than its steps": """
+        SELECT id FROM runs WHERE coalesce(CAST(usage ->> 'completion_tokens' AS int), 0) > (
+          SELECT coalesce(sum(CAST(one ->> 'output_tokens' AS int)), 0) FROM jsonb_array_elements(used) AS one)""",
     "[RUN-5] a thread has at most one active run": f"""
         SELECT thread_id FROM runs WHERE {LOCKS_THREAD} GROUP BY thread_id HAVING count(*) > 1""",
     "[RUN-5] a run that waits for its thread writes nothing": """
@@ -64,14 +80,28 @@ PROMISES = {
         SELECT id FROM runs WHERE cancel_requested_at IS NOT NULL AND status NOT IN ('in_progress', 'cancelled')""",
 }
 
-BROKEN = " UNION ALL ".join(
-    f"SELECT CAST($${sentence}$$ AS text) AS promise, broken.* FROM ({query}) AS broken(id)"
-    for sentence, query in PROMISES.items()
-)
+UNDISTURBED = {
+    "[RUN-3] nothing that runs have used is counted twice": """
+        SELECT 'facts' WHERE (
+          SELECT coalesce(sum(CAST(one ->> 'input_tokens' AS int)), 0) FROM runs, jsonb_array_elements(used) AS one)
+        < (SELECT coalesce(sum(input_tokens), 0) FROM usage_facts)"""
+}
+"""What holds where no run is deleted, and nobody writes what a run used that others have by now."""
+
+
+def _together(promises: Mapping[str, str]) -> str:
+    return " UNION ALL ".join(
+        f"SELECT CAST($${sentence}$$ AS text) AS promise, broken.* FROM ({query}) AS broken(id)"
+        for sentence, query in promises.items()
+    )
+
+
+BROKEN = _together(PROMISES)
 """All of them in one statement: rows of `promise` and `id`."""
+ALL_BROKEN = _together(PROMISES | UNDISTURBED)
 
 
 def keep_history(database_url: str) -> None:
-    """From now on every move of a run leaves a row in `moves`."""
+    """From now on every move of a run leaves a row in `moves`, and every fact of usage one in `counted`."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(_HISTORY)

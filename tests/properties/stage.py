@@ -32,10 +32,11 @@ from shared.runs import commands as runs
 from shared.runs.status import TERMINAL
 from shared.settings import Settings
 from shared.threads import commands as threads
+from shared.usage.prices import PriceList
 from shared.vector_stores.search import Searcher
 from shared.wire.runs import CreateRun
 from shared.wire.threads import CreateMessage, CreateThread
-from tests.properties.promises import BROKEN
+from tests.properties.promises import ALL_BROKEN
 from worker import sweep
 from worker.deps import Deps
 from worker.ingest.children import Children
@@ -44,7 +45,9 @@ from worker.models.client import ModelClient, Patience
 from worker.models.errors import ModelError
 from worker.runs import heartbeat
 from worker.runs.executor import execute
+from worker.runs.leftovers import Leftovers
 from worker.runs.live import Held, Live, Stop
+from worker.runs.quota import Quota
 
 LEASE = timedelta(hours=10, minutes=30)
 EXPIRES_AFTER = timedelta(hours=60, minutes=30)
@@ -60,7 +63,7 @@ SELECT
       (SELECT count(*) FROM messages WHERE run_id = runs.id) AS messages,
       (SELECT count(*) FROM run_steps WHERE run_id = runs.id) AS steps
     FROM runs) AS run) AS runs,
-  (SELECT coalesce(jsonb_agg(broken), '[]') FROM ({BROKEN}) AS broken) AS broken""")
+  (SELECT coalesce(jsonb_agg(broken), '[]') FROM ({ALL_BROKEN}) AS broken) AS broken""")
 
 _INSTANTS = {
     "runs": (
@@ -242,6 +245,7 @@ class Stage:
             catalog=Catalog(settings),
             searcher=Searcher(),
             rewriter=None,
+            prices=PriceList.load(None),
         )
         self.run(self._forget())
 
@@ -252,6 +256,7 @@ class Stage:
         self._tasks.clear()
         await self.database.all(text("DELETE FROM threads"))
         await self.database.all(text("DELETE FROM moves"))
+        await self.database.all(text("DELETE FROM usage_facts"))
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -273,6 +278,9 @@ class Stage:
             searcher=Searcher(),
             store=self.services.store,
             sandbox=None,
+            leftovers=Leftovers(),
+            prices=PriceList.load(None),
+            quota=Quota(),
             live=Live(LEASE, probation=timedelta(days=1)),
             ingesting=Live(LEASE),
             slots=Slots(),

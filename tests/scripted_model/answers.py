@@ -68,19 +68,23 @@ class Answer:
                 response = await self._empty()
         return response
 
+    def counts(self, turn: Say | CallFunctions) -> Json:
+        """What the answer says that it has cost; asked for when it is about to."""
+        return usage(self._body, turn)
+
     async def _stream(self, turn: Say | CallFunctions) -> web.StreamResponse:
         response = await self._begin_stream()
         await self._send_pieces(response, turn)
         await self._send(response, [choice({}, turn.finish)])
         if turn.usage and self._wants_usage:
-            await self._write(response, chunk(self._id, self._model, [], usage=usage(self._body, turn)))
+            await self._write(response, chunk(self._id, self._model, [], usage=self.counts(turn)))
         return await self._end_stream(response)
 
     async def _whole(self, turn: Say | CallFunctions) -> web.Response:
         call_ids = _call_ids(turn)
         for piece in deltas(turn, call_ids):
             await _pace(piece, turn.delay)
-        counts = usage(self._body, turn) if turn.usage else None
+        counts = self.counts(turn) if turn.usage else None
         self._done()
         return web.json_response(completion(self._id, self._model, [whole_choice(turn, call_ids)], counts))
 

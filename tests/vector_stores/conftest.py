@@ -15,6 +15,7 @@ from shared.projects import keys
 from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
+from shared.usage.prices import PriceList
 from shared.vector_stores import commands as stores
 from shared.vector_stores.search import Searcher
 from tests.scripted_model.embeddings import ScriptedEmbeddings
@@ -25,7 +26,9 @@ from worker.deps import Deps
 from worker.ingest.children import Children
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
+from worker.runs.leftovers import Leftovers
 from worker.runs.live import Live
+from worker.runs.quota import Quota
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,9 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
             searcher=Searcher(),
             sandbox=None,
             store=store,
+            leftovers=Leftovers(),
+            prices=PriceList.load(None),
+            quota=Quota(),
             live=Live(LEASE),
             ingesting=Live(LEASE),
             slots=Slots(),

@@ -45,6 +45,10 @@ async def test_each_part_of_a_text_is_embedded_once(stage: Stage, deps: Deps, em
     assert told.split() == words
     shared = await stage.database.all(text("SELECT FROM passages WHERE last_chunk > chunk"))
     assert shared
+    made = [one for one in embeddings.texts if one != embed.PROBE]  # each of which costs a token, by this model's count
+    counted = await stage.database.all(text("SELECT kind, subject, input_tokens, api_key_id FROM usage_facts"))
+    assert sum(row["input_tokens"] for row in counted) == len(made)
+    assert {(row["kind"], row["api_key_id"]) for row in counted} == {("embeddings", "")}
     assert await found(stage, deps.searcher.spaces, "w599", limit=1)
 
 

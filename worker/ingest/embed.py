@@ -10,8 +10,9 @@ import structlog
 
 from shared.crashpoints import crossing
 from shared.database import Database, Row, to_json
-from shared.embeddings.client import Embeddings, Refused, Unavailable, Vector
+from shared.embeddings.client import Embedded, Embeddings, Refused, Unavailable, Vector
 from shared.embeddings.spaces import Spaces
+from shared.usage.facts import Used, plain
 from shared.vector_stores import embedding
 from worker.deps import Deps
 from worker.ingest.document import Unreadable
@@ -54,9 +55,9 @@ async def embed(deps: Deps, claimed: Row, held: Held) -> None:
         space, dimensions = await space_of(deps.database, spaces)
         begun = await write(deps.database, held, embedding.BEGIN, {**keys, "space": space})
         async for batch in batches(deps.database, claimed["ingestion"], begun["chunks_embedded"], model.window):
-            vectors = await patiently(model, [window.text for window in batch.windows])
-            kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, vectors, dimensions)}
-            await write(deps.database, held, embedding.KEEP, {**keys, **kept})
+            made = await patiently(model, [window.text for window in batch.windows])
+            kept = {"space": space, "embedded": batch.embedded, "passages": passages(batch, made.vectors, dimensions)}
+            await write(deps.database, held, embedding.KEEP, {**keys, **kept, **cost(model, made)})
             crossing("file.partly_embedded")
         await write(deps.database, held, embedding.END, {**keys, "space": space})
     except Unavailable:
@@ -72,12 +73,12 @@ async def space_of(db: Database, spaces: Spaces) -> tuple[int, int]:
     """The number of the space that new vectors are in, and their dimensions. Raises Unavailable, Refused."""
     dimensions = spaces.dimensions
     if dimensions is None:
-        (vector,) = await patiently(spaces.model, [PROBE])
+        (vector,) = (await patiently(spaces.model, [PROBE])).vectors
         dimensions = len(vector)
     return await spaces.begin(db, dimensions), dimensions
 
 
-async def patiently(model: Embeddings, texts: Sequence[str]) -> list[Vector]:
+async def patiently(model: Embeddings, texts: Sequence[str]) -> Embedded:
     """The texts' vectors, however long the model is away, up to PATIENCE.
 
     Raises Unavailable after that, Refused.
@@ -114,6 +115,13 @@ async def batches(db: Database, ingestion: str, first: int, size: int) -> AsyncG
         batch.embedded += 1
     if batch.embedded > given:  # blank ones have no windows, and are done as well
         yield batch
+
+
+def cost(model: Embeddings, made: Embedded) -> dict[str, Any]:
+    """What vectors cost, as a parameter of the statements that keep them."""
+    return {
+        "used": to_json(plain([Used("embeddings", model.model, made.requests, made.tokens)] if made.requests else []))
+    }
 
 
 def passages(batch: Batch, vectors: Sequence[Vector], dimensions: int) -> str:

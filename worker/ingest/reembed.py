@@ -15,7 +15,7 @@ from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding
 from worker.deps import Deps
-from worker.ingest.embed import OtherModel, batches, passages, space_of
+from worker.ingest.embed import OtherModel, batches, cost, passages, space_of
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
             await _reembed(deps, spaces, claimed, space, dimensions)
         except Refused as error:
             log.warning("file.not_reembedded", file_id=claimed["id"], error=str(error))
-            put_off = {"space": space, "lease": REFUSED, "passages": "[]"}
+            put_off = {"space": space, "lease": REFUSED, "passages": "[]", "used": "[]"}
             await deps.database.all(embedding.KEEP_ANEW, {**_held(claimed), **put_off})
         return True
     finally:
@@ -65,9 +65,10 @@ async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
 async def _reembed(deps: Deps, spaces: Spaces, claimed: Row, space: int, dimensions: int) -> None:
     """`claimed` is told with every batch until when the file is ours. Raises Refused, Unavailable, OtherModel."""
     async for batch in batches(deps.database, claimed["ingestion"], 0, spaces.model.window):
-        vectors = await spaces.model.embed([window.text for window in batch.windows])
-        kept = {"space": space, "lease": LEASE, "passages": passages(batch, vectors, dimensions)}
-        held = await deps.database.one(embedding.KEEP_ANEW, {**_held(claimed), **kept})
+        made = await spaces.model.embed([window.text for window in batch.windows])
+        kept = {"space": space, "lease": LEASE, "passages": passages(batch, made.vectors, dimensions)}
+        params = {**_held(claimed), **kept, **cost(spaces.model, made)}
+        held = await deps.database.one(embedding.KEEP_ANEW, params)
         if held is None:
             return  # it is gone, or somebody else has it
         claimed.update(held)

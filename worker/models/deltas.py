@@ -55,12 +55,14 @@ class Answer:
     calls: list[Call] = field(default_factory=list[Call])
     finish_reason: str | None = None
     usage: dict[str, int] | None = None
+    cached: int = 0  # of its prompt_tokens, those that the endpoint had at hand
     _places: dict[object, int] = field(default_factory=dict[object, int])
 
     def add(self, chunk: dict[str, Any]) -> list[Delta]:
         """Take in a chunk; returns what it adds, in order."""
         if usage := chunk.get("usage"):
             self.usage = {name: int(usage.get(name) or 0) for name in USAGE}
+            self.cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
         deltas: list[Delta] = []
         for choice in chunk.get("choices") or []:
             if choice.get("index"):  # more than one choice was never asked for

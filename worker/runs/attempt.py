@@ -14,7 +14,8 @@ from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.metrics import worker as metrics
 from shared.runs import commands, statements, transitions
-from shared.runs.statements import NEXT_OF_PROJECT, Records
+from shared.runs.records import Records, Telling
+from shared.runs.statements import NEXT_OF_PROJECT
 from shared.runs.status import RunStatus, StepStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.wire.objects import Object
@@ -23,6 +24,7 @@ from shared.wire.steps import step_object
 from worker.deps import Deps
 from worker.models.deltas import USAGE
 from worker.runs import turn, write
+from worker.runs.bill import Bill
 from worker.runs.citations import Sources
 from worker.runs.claim import CONTEXT
 from worker.runs.clock import RunClock
@@ -54,6 +56,8 @@ class Attempt:
         self.position: int = claimed["steps"]
         self.turns = 0
         self.turn: Turn | None = None
+        self.bill = Bill(claimed["used"])
+        self.doubtful: Telling | None = None
         self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
 
     @property
@@ -61,10 +65,10 @@ class Attempt:
         """Until the run expires."""
         return self.clock.until(self.run["expires_at"])
 
-    def begin_turn(self, sources: Sources) -> Turn:
+    def begin_turn(self, sources: Sources, model: str) -> Turn:
         """The next turn, at the next free position."""
         self.turns += 1
-        self.turn = Turn(self.run, self.position, self.clock, self.writer, sources)
+        self.turn = Turn(self.run, self.position, self.clock, self.writer, sources, model)
         return self.turn
 
     async def take_context(self) -> list[Row]:
@@ -94,7 +98,7 @@ class Attempt:
             raise LookupError("there is no turn")
         messages, steps = self.turn.end(turn.FINISHED)
         self.opened = True
-        row = await self._record(Records(messages, steps))
+        row = await self._record(Records(messages, steps), Telling(self.position))
         self.turn.announce(row["written_at"])
         self.unfinished = self.turn.tool_step
         self.run |= {"usage": row["usage"]}
@@ -107,7 +111,7 @@ class Attempt:
         if self.unfinished is None:
             raise LookupError("no step waits for outputs")
         step = {**self.unfinished, "status": StepStatus.COMPLETED}
-        row = await self._record(Records(answered=[step]))
+        row = await self._record(Records(answered=[step]), Telling(self.position - 1, StepStatus.IN_PROGRESS))
         step["ended_at"] = row["written_at"]
         self.unfinished = self.context = None  # what was claimed doesn't know of this step's end
         contents = self.run["include_contents"]
@@ -127,23 +131,45 @@ class Attempt:
             for event, data in replay.step_begun(self.unfinished, self.run["dialect"]):
                 self.writer.put(event, data)
 
-    async def _record(self, records: Records) -> Row:
-        statement = statements.settle(transitions.record(self.usage), self.run["id"], self.run["term"], records)
+    async def _record(self, records: Records, telling: Telling) -> Row:
+        move = transitions.record(self.usage)
+        statement = statements.settle(move, self.run["id"], self.run["term"], self._with_bill(records))
+        self.doubtful = telling
         try:
             row = await write.certain(self.deps.database, statement, RunStatus.IN_PROGRESS, self.held)
         except UNSTORABLE as error:
+            self.doubtful = None
             self._drop_unstorable(error)
             raise Failed("server_error", UNSTORABLE_ANSWER) from None
         if row is None:
             raise PassedOn
+        self.doubtful = None
+        self.bill.take()
         return row
+
+    def _with_bill(self, records: Records) -> Records:
+        self._charge()
+        total = self.bill.total if self.bill.changed else None
+        return records._replace(used=self.bill.unwritten, total=total, doubtful=self.doubtful)
+
+    def _charge(self) -> None:
+        for used in self.turn.charge() if self.turn is not None else ():
+            self.bill.spend(used)
 
     async def settle(self, move: Transition, ending: Ending) -> Row | None:
         """End this worker's part in the run, with all that led to it, and tell whoever listens; returns the run.
 
-        A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told.
+        A cancel that was acknowledged meanwhile wins [RUN-6]. If the run has passed on, nothing is written or told, but
+        what it has used.
         """
         self.deps.live.leave(self.held)
+        try:
+            return await self._settle(move, ending)
+        finally:
+            if used := self.bill.take():
+                self.deps.leftovers.add(self.run, used, self.doubtful or Telling(self.position))
+
+    async def _settle(self, move: Transition, ending: Ending) -> Row | None:
         try:
             row = await self._write(move, ending)
         except UNSTORABLE as error:
@@ -167,6 +193,7 @@ class Attempt:
         return row
 
     def _drop_unstorable(self, error: Exception) -> None:
+        self._charge()
         log.error("run.unstorable", error=type(error).__name__)  # its text would quote the answer
         self.turn = self.unfinished = None
 
@@ -192,8 +219,11 @@ class Attempt:
             if move.final:
                 self.unfinished |= {"status": ending.tool_step, "last_error": ending.last_error}
             records = records._replace(answered=[self.unfinished])
-        statement = statements.settle(move, self.run["id"], self.run["term"], records)
-        return await write.certain(self.deps.database, statement, move.to, self.held)
+        statement = statements.settle(move, self.run["id"], self.run["term"], self._with_bill(records))
+        row = await write.certain(self.deps.database, statement, move.to, self.held)
+        if row is not None:
+            self.bill.take()
+        return row
 
 
 async def _make_room(deps: Deps, run: Row) -> None:

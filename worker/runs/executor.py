@@ -168,6 +168,7 @@ async def _drive(attempt: Attempt) -> End:
         exhausted = _exhausted(attempt)
         if exhausted is not None:
             return exhausted
+        attempt.deps.quota.require(attempt.run["project_id"])
         outcome = await _take_turn(attempt)
         if not isinstance(outcome, CallsTools):
             return outcome
@@ -179,9 +180,8 @@ async def _call_tools(attempt: Attempt) -> NeedsClient | None:
     if attempt.unfinished is None:
         return None
     made = attempt.unfinished["details"]["tool_calls"]
-    await calls.carry_out(
-        attempt.deps, attempt.run, attempt.unfinished["id"], made, attempt.tell_call, attempt.tell_again
-    )
+    told = attempt.tell_call, attempt.tell_again
+    await calls.carry_out(attempt.deps, attempt.run, attempt.unfinished["id"], made, *told, attempt.bill)
     if functions := calls.of_client(made):
         return NeedsClient(functions)
     await _finish_or_stop(attempt.record_outputs())
@@ -197,8 +197,9 @@ async def _take_turn(attempt: Attempt) -> Outcome:
     asked = await question(attempt.deps, run, await attempt.take_context(), attempt.usage, last=last)
     if asked is None:
         return Truncated("max_prompt_tokens")
-    this = attempt.begin_turn(asked.sources)
-    answer, model, began = this.answer, asked.request["model"], time.monotonic()
+    model, began = asked.request["model"], time.monotonic()
+    this = attempt.begin_turn(asked.sources, model)
+    answer = this.answer
     with genai.chat(run, asked.request) as span:
         async with aclosing(attempt.deps.model.stream(asked.request, patience)) as chunks:
             del asked

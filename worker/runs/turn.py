@@ -1,6 +1,6 @@
 """One turn of the model: chunks in, events out, and the message and steps that are written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from shared import ids
 from shared.database import Row
 from shared.events.writer import EventWriter
 from shared.runs.status import MessageStatus, StepStatus
+from shared.usage.facts import Used
 from shared.wire.shapes.steps import RunStepObject
 from shared.wire.shapes.threads import MessageObject
 from shared.wire.steps import call_delta, step_object
@@ -55,9 +56,13 @@ class Turn:
     anew, and can't be recorded twice [RUN-3].
     """
 
-    def __init__(self, run: Row, position: int, clock: RunClock, writer: EventWriter, sources: Sources) -> None:
+    def __init__(
+        self, run: Row, position: int, clock: RunClock, writer: EventWriter, sources: Sources, model: str
+    ) -> None:
         self.answer = Answer(run["created_at"], (run["id"], position))
         self._run = run
+        self._model = model  # as the endpoint calls it
+        self._charged = False
         self._position = position
         self._clock = clock
         self._writer = writer
@@ -120,6 +125,15 @@ class Turn:
             if step["status"] != StepStatus.IN_PROGRESS:
                 step["ended_at"] = written_at
                 self._writer.put(f"thread.run.step.{step['status']}", self._step_object(step))
+
+    def charge(self) -> Iterator[Used]:
+        """What the answer has cost, if the endpoint has said so, or has said all: told once, however the turn ends."""
+        answer = self.answer
+        if not self._charged and (answer.usage is not None or answer.finish_reason is not None):
+            self._charged = True
+            counts = answer.usage or NO_USAGE
+            asked, said = counts["prompt_tokens"], counts["completion_tokens"]
+            yield Used("completions", self._model, 1, asked, min(answer.cached, asked), said)
 
     @property
     def calls_ours(self) -> bool:

@@ -12,6 +12,7 @@ from shared.tracing.spans import Span
 from shared.wire.objects import Object
 from shared.wire.steps import results_delta
 from worker.deps import Deps
+from worker.runs.bill import Bill
 from worker.runs.outcome import Failed
 from worker.tools import code_interpreter, file_search
 
@@ -24,7 +25,7 @@ Tell = Callable[[int, Object], None]
 
 
 async def carry_out(
-    deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell, tell_again: Callable[[], None]
+    deps: Deps, run: Row, step_id: str, made: list[Call], tell: Tell, tell_again: Callable[[], None], bill: Bill
 ) -> None:
     """Put the outputs of our tools into the calls, one after the other; those that have theirs are left alone.
     `tell_again` tells of the step from its beginning, for a call has to begin anew.
@@ -35,9 +36,8 @@ async def carry_out(
         if call["type"] == code_interpreter.NAME and "files" not in call:
             tell_output = partial(_tell_output, tell, place)
             with tool_call(code_interpreter.NAME), _span(call) as span:
-                made[place] = await code_interpreter.carry_out(
-                    deps, run, call, f"{step_id}-{place}", tell_output, tell_again
-                )
+                name = f"{step_id}-{place}"
+                made[place] = await code_interpreter.carry_out(deps, run, call, name, tell_output, tell_again, bill)
                 genai.tool_answered(span, made[place][code_interpreter.NAME])
         if call["type"] == file_search.NAME and "results" not in call[file_search.NAME]:
             first = sum(
@@ -45,7 +45,7 @@ async def carry_out(
             )
             try:
                 with tool_call(file_search.NAME), _span(call) as span:
-                    made[place] = await file_search.carry_out(deps, run, call, first)
+                    made[place] = await file_search.carry_out(deps, run, call, first, bill)
                     genai.tool_answered(span, made[place][file_search.NAME])
             except InvalidRequest as error:
                 raise Failed("invalid_prompt", str(error)) from None

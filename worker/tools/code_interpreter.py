@@ -20,6 +20,7 @@ from shared.database import Row
 from shared.metrics import limits as metrics
 from shared.tracing.spans import span
 from worker.deps import Deps
+from worker.runs.bill import Bill
 from worker.runs.outcome import Failed
 from worker.sandbox.client import (
     Done,
@@ -78,7 +79,13 @@ async def names(deps: Deps, run: Row) -> list[str]:
 
 
 async def carry_out(
-    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, tell_again: Callable[[], None]
+    deps: Deps,
+    run: Row,
+    call: Mapping[str, Any],
+    name: str,
+    tell: Tell,
+    tell_again: Callable[[], None],
+    bill: Bill,
 ) -> dict[str, Any]:
     """The call with its outputs; `name` is the sandbox's name of it. `tell_again` says that what was told of the call
     begins anew. Raises Failed where there is no sandbox to ask.
@@ -89,7 +96,8 @@ async def carry_out(
     give_up_at: float | None = None
     while True:
         try:
-            return await _in_session(deps, run, call, name, tell, deps.sandbox)
+            session = await _begin(deps, run, deps.sandbox, bill)
+            return await _in_session(deps, run, call, name, tell, session)
         except SilentError as error:
             log.warning("code.silent", error=str(error))
             raise Failed("server_error", UNANSWERED) from None
@@ -127,11 +135,8 @@ def images(call: Mapping[str, Any]) -> list[str]:
 
 
 async def _in_session(
-    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, sandbox: SandboxClients
+    deps: Deps, run: Row, call: Mapping[str, Any], name: str, tell: Tell, session: SandboxSession
 ) -> dict[str, Any]:
-    await _take_place(deps, run)
-    with span("sandbox.open", kind="client"):
-        session = await _open(sandbox, run["thread_id"])
     prepared = await code_files.prepare(deps, run, session)
     outputs, notes, shown = Outputs(), list(prepared.notes), 0
     with span("sandbox.execute", kind="client"):
@@ -159,6 +164,16 @@ async def _in_session(
     except LostError:
         log.info("code.session_lost", thread_id=run["thread_id"])
     return {**call, NAME: {"input": call[NAME]["input"], "outputs": outputs.all}, "notes": notes, "files": files}
+
+
+async def _begin(deps: Deps, run: Row, sandbox: SandboxClients, bill: Bill) -> SandboxSession:
+    """The thread's session, with a place taken for it, and its hour counted. Raises what these do."""
+    await _take_place(deps, run)
+    with span("sandbox.open", kind="client"):
+        session = await _open(sandbox, run["thread_id"])
+    if await sessions.begin_hour(deps.database, run):
+        bill.note(sessions.HOUR)
+    return session
 
 
 async def _take_place(deps: Deps, run: Row) -> None:

@@ -14,10 +14,12 @@ import orjson
 import structlog
 
 from shared.database import Row
+from shared.usage.facts import Used
 from shared.vector_stores import commands as stores
 from shared.wire import limits
 from worker import tokens
 from worker.deps import Deps
+from worker.runs.bill import Bill
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +77,7 @@ class Source(NamedTuple):
         return next((page for begins, page in reversed(self.pages) if begins <= place), self.page)
 
 
-async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int) -> dict[str, Any]:
+async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int, bill: Bill) -> dict[str, Any]:
     """The call with its results; those are numbered from `first`. A call that makes no sense has a `note` about it.
 
     A crash leaves nothing: a search changes nothing but when its stores were last used. Raises InvalidRequest if a
@@ -97,7 +99,9 @@ async def carry_out(deps: Deps, run: Row, call: Mapping[str, Any], first: int) -
         ranker=ranking["ranker"],
         threshold=ranking["score_threshold"],
         limit=_options(run).get("max_num_results", RESULTS),
+        spend=bill.spend,
     )
+    bill.spend(Used("file_search_calls", scope.store_ids[0] if len(scope.store_ids) == 1 else ""))
     results = await asyncio.to_thread(_within, [_result(row) for row in rows], deps.settings.context_tokens)
     log.info("file_search.done", stores=len(scope.store_ids), results=len(results), dropped=len(rows) - len(results))
     found |= {"results": results, "number": scope.number}

@@ -6,10 +6,11 @@ from typing_extensions import TypedDict
 
 from shared.wire.fields import ReasoningEffort
 from shared.wire.shapes.tools import AnyFormat, AnyTool, Resources
+from shared.wire.shapes.usage import AssistantFacts
 
 
 class AssistantObject(TypedDict):
-    """An assistant; `reasoning_effort` is ours."""
+    """An assistant; `reasoning_effort` is ours, and `assistantd` where it is asked for."""
 
     id: str
     object: Literal["assistant"]
@@ -26,6 +27,7 @@ class AssistantObject(TypedDict):
     reasoning_effort: ReasoningEffort | None
     response_format: AnyFormat
     file_ids: NotRequired[list[str]]  # v1
+    assistantd: NotRequired[AssistantFacts]
 
 
 class AssistantFileObject(TypedDict):

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 from shared.runs.status import RunStatus
 from shared.wire.fields import ReasoningEffort
 from shared.wire.shapes.tools import AnyChoice, AnyFormat, AnyTool
+from shared.wire.shapes.usage import UsageFacts
 
 ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
 
@@ -98,6 +99,7 @@ class RunFacts(TypedDict):
     lease_expires_at: int | None
     cancel_requested_at: int | None
     history: list[Move]
+    usage: UsageFacts
 
 
 class RunObject(TypedDict):

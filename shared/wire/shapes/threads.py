@@ -5,23 +5,25 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from shared.wire.shapes.tools import Resources
+from shared.wire.shapes.usage import UsageFacts
 
 
-class ThreadActivity(TypedDict):
-    """What else is known of a thread in a list."""
+class ThreadFacts(TypedDict):
+    """What else is known of a thread: in a list, and of one by itself."""
 
-    last_activity_at: int
+    last_activity_at: NotRequired[int]
+    usage: NotRequired[UsageFacts]
 
 
 class ThreadObject(TypedDict):
-    """A thread; lists of threads, which are ours, add `assistantd`."""
+    """A thread; lists of threads, which are ours, add `assistantd`, and so does who asks for it."""
 
     id: str
     object: Literal["thread"]
     created_at: int
     metadata: dict[str, str]
     tool_resources: Resources
-    assistantd: NotRequired[ThreadActivity]
+    assistantd: NotRequired[ThreadFacts]
 
 
 class CitedFile(TypedDict):

@@ -27,7 +27,7 @@ async def vectors(client: Embeddings, what: str, texts: Sequence[str], cache: Pa
         missing = sorted({text for text in texts if _key(what, text) not in known}, key=len)
         for first in range(0, len(missing), BATCH):
             batch = missing[first : first + BATCH]
-            made = np.asarray(await client.embed(batch), np.float32)
+            made = np.asarray((await client.embed(batch)).vectors, np.float32)
             rows = [(_key(what, text), vector.tobytes()) for text, vector in zip(batch, made, strict=True)]
             kept.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
             kept.commit()

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from shared import ids
 from shared.database import Database, to_json
-from shared.embeddings.client import TIMEOUT, Embeddings
+from shared.embeddings.client import TIMEOUT, Embedded, Embeddings
 from shared.embeddings.spaces import Spaces
 from shared.vector_stores import embedding, reading
 from shared.vector_stores.search import Searcher
@@ -54,9 +54,9 @@ class Known(Embeddings):
         self._answers = vectors
 
     @override
-    async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> Embedded:
         """What was answered then. Raises KeyError."""
-        return [[float(number) for number in self._answers[one]] for one in texts]
+        return Embedded([[float(number) for number in self._answers[one]] for one in texts])
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,60 @@ ATTEMPT: Schema = {
     "required": ["worker", "started_at", "ended_at", "reason"],
 }
 
+AMOUNT: Schema = {
+    "type": "object",
+    "properties": {"value": {"type": "number"}, "currency": {"enum": ["usd"]}},
+    "required": ["value", "currency"],
+}
+
+FACTS_OF_USAGE: Schema = {
+    "type": "object",
+    "properties": {
+        "cost": AMOUNT,
+        "line_items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "line_item": STRING,
+                    "quantity": {"type": "number"},
+                    "quantity_unit": or_null(STRING),
+                    "amount": AMOUNT,
+                },
+                "required": ["line_item", "quantity", "quantity_unit", "amount"],
+            },
+        },
+    },
+    "required": ["cost", "line_items"],
+}
+WITH_USAGE: Schema = {"type": "object", "properties": {"usage": FACTS_OF_USAGE}, "required": ["usage"]}
+
+SPEND_LIMIT: Schema = {
+    "type": "object",
+    "properties": {
+        "object": {"enum": ["project.spend_limit"]},
+        "threshold_amount": or_null(INTEGER),
+        "currency": {"enum": ["USD"]},
+        "interval": {"enum": ["month"]},
+        "enforcement": {
+            "type": "object",
+            "properties": {"status": {"enum": ["inactive", "enforcing"]}},
+            "required": ["status"],
+        },
+        "assistantd": {
+            "type": "object",
+            "properties": {"alert_amount": or_null(INTEGER), "alerted": {"type": "boolean"}, "spent": AMOUNT},
+            "required": ["alert_amount", "alerted", "spent"],
+        },
+    },
+    "required": ["object", "threshold_amount", "currency", "interval", "enforcement", "assistantd"],
+}
+SPEND_LIMIT_GONE: Schema = {
+    "type": "object",
+    "properties": {"object": {"enum": ["project.spend_limit.deleted"]}, "deleted": {"enum": [True]}},
+    "required": ["object", "deleted"],
+}
+
 FACTS_OF_A_RUN: Schema = {
     "type": "object",
     "properties": {
@@ -92,8 +146,9 @@ FACTS_OF_A_RUN: Schema = {
         "lease_expires_at": or_null(INTEGER),
         "cancel_requested_at": or_null(INTEGER),
         "history": {"type": "array", "items": {"type": "object"}},
+        "usage": FACTS_OF_USAGE,
     },
-    "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history"],
+    "required": ["reason", "attempts", "workers_lost", "max_attempts", "term", "worker", "history", "usage"],
 }
 
 PURPOSES = ["assistants", "assistants_output", "batch", "fine-tune", "vision", "user_data", "evals"]
@@ -147,6 +202,8 @@ BOTH: list[tuple[str, str, Schema]] = [
     ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
     ("RunObject", "reasoning_effort", ref("ReasoningEffort")),
     ("RunObject", "assistantd", FACTS_OF_A_RUN),  # where `?assistantd=true` asks for it
+    ("AssistantObject", "assistantd", WITH_USAGE),  # likewise
+    ("ThreadObject", "assistantd", WITH_USAGE),  # likewise
     ("VectorStoreFileObject", "assistantd", FACTS_OF_A_FILE),  # likewise
     ("VectorStoreObject", "description", or_null(STRING)),  # in the description only in requests
     ("Error", "error", ref("Error")),  # of a stream: Python's SDKs look for the nested form
@@ -222,9 +279,23 @@ def apply(document: Schema, dialect: Dialect) -> None:
     schemas["ListThreadsResponse"] = _page_of_threads(schemas)
     answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
     document["paths"]["/threads"]["get"] = {"responses": answer}
+    _add_spend_limits(document)
     if dialect == "v1":
         for name in V1_LISTS:
             schemas[name]["required"].remove("items")  # no such key is described: `data` is meant, and stands there too
+
+
+def _add_spend_limits(document: Schema) -> None:
+    """OpenAI has them since, and this description doesn't know them; that there may be no hard one is ours."""
+    document["components"]["schemas"] |= {
+        "ProjectSpendLimit": SPEND_LIMIT,
+        "ProjectSpendLimitDeleted": SPEND_LIMIT_GONE,
+    }
+    answers = {"get": "ProjectSpendLimit", "post": "ProjectSpendLimit", "delete": "ProjectSpendLimitDeleted"}
+    document["paths"]["/organization/projects/{project_id}/spend_limit"] = {
+        verb: {"responses": {"200": {"content": {"application/json": {"schema": ref(name)}}}}}
+        for verb, name in answers.items()
+    }
 
 
 def _name_what_has_no_name(document: Schema) -> None:

@@ -31,6 +31,7 @@ from openai.types.admin.organization.projects import (
     ProjectAPIKey,
     ProjectRateLimit,
     ProjectServiceAccount,
+    ProjectSpendLimitDeleted,
     ServiceAccountCreateResponse,
     ServiceAccountDeleteResponse,
 )
@@ -82,6 +83,8 @@ TYPES: dict[str, Any] = {
     "ProjectListResponse": SyncConversationCursorPage[OrganizationProject],
     "ProjectRateLimit": ProjectRateLimit,
     "ProjectRateLimitListResponse": SyncConversationCursorPage[ProjectRateLimit],
+    "ProjectSpendLimit": dict[str, Any],  # the client's own type knows no project without a hard one
+    "ProjectSpendLimitDeleted": ProjectSpendLimitDeleted,
     "ProjectServiceAccount": ProjectServiceAccount,
     "ProjectServiceAccountCreateResponse": ServiceAccountCreateResponse,
     "ProjectServiceAccountDeleteResponse": ServiceAccountDeleteResponse,
