@@ -148,5 +148,5 @@ async def _embed(
         for passage in passages
     ]
     for start in range(0, len(rows), AT_ONCE):
-        kept = {"space": space, "embedded": 0, "passages": to_json(rows[start : start + AT_ONCE])}
+        kept = {"space": space, "embedded": 0, "passages": to_json(rows[start : start + AT_ONCE]), "used": "[]"}
         await database.all(embedding.KEEP, {"ingestion": file, "term": 0, **kept})
