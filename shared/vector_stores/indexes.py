@@ -14,11 +14,8 @@ and since whoever has the lock knows that nobody is building, it is dropped and 
 
 from sqlalchemy import text
 
-EACH_UP_TO = 100_000
-"""So many passages are looked at one by one, at about a microsecond each; a store of more has an index. Where Postgres
-has memory for it an index is faster from 20,000 on; with 128 MB of `shared_buffers`, its default, that of 100,000
-passages took six times as long as looking at each.
-"""
+EACH_UP_TO = 20_000
+"""So many passages are looked at one by one, at about a microsecond each; a store of more has an index."""
 
 KEPT_DOWN_TO = EACH_UP_TO // 2
 """A store that shrinks keeps its index until it has no more than so many passages: it may grow again."""

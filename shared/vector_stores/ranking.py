@@ -181,6 +181,7 @@ _CLOSENESS = """(
 # that number. What comes of it is BM25's share, with k = 2 and b = 0.75: the first time counts most, and the more the
 # shorter the text. A phrase is there or not. Words as they are written count as much as by their stems; those that have
 # none, because they are everywhere, as if all chunks had them. The text's words are unpacked once, not for each term.
+# OFFSET 0 has each candidate looked up: the planner takes them for so many that it would read all stores' chunks.
 _JUDGED = r"""
 scored AS MATERIALIZED (
   SELECT number, language, term, is_word, weight FROM weights
@@ -190,7 +191,9 @@ scored AS MATERIALIZED (
   FROM written LEFT JOIN weights USING (number, language, term)),
 candidates AS MATERIALIZED (
   SELECT number, ingestion, position, chunks.search || CAST('' AS tsvector) AS search, chunks.tokens
-  FROM ({named}) AS named JOIN chunks USING (ingestion, position)),
+  FROM ({named}) AS named CROSS JOIN LATERAL (
+    SELECT search, tokens FROM chunks WHERE ingestion = named.ingestion AND position = named.position OFFSET 0
+  ) AS chunks),
 judged AS MATERIALIZED (
   SELECT candidates.ingestion, candidates.position, greatest(0, {closeness}) AS closeness, coalesce((
     SELECT sum(weight * CASE WHEN NOT is_word THEN CAST(candidates.search @@ term AS int)

@@ -156,6 +156,8 @@ async def test_what_a_search_costs_is_measured_beside_what_it_finds(
     with psycopg.connect(url) as connection:
         used = connection.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE 'passages_near%'")
         assert [scans > 50 for (scans,) in used] == [True]
+        ((scans,),) = connection.execute("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'chunks'").fetchall()
+        assert scans < 10, "a search reads other stores' chunks"
     assert "4,000, half deleted" in "\n".join(scale.table(costs))
 
 
