@@ -1,5 +1,8 @@
 """/v1/organization/usage and /v1/organization/costs; for admin keys."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 from fastapi import APIRouter
 
 from api.buckets import (
@@ -18,7 +21,10 @@ from api.buckets import (
 from api.dependencies import TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
+from api.services import Services
+from shared.database import Row
 from shared.usage import reading
+from shared.usage.facts import Kind
 from shared.usage.reading import Only, dimensions
 from shared.wire import usage
 from shared.wire.shapes.usage import (
@@ -30,11 +36,21 @@ from shared.wire.shapes.usage import (
     FileSearchUsage,
     StoresUsage,
 )
+from shared.wire.usage import Wanted
 
 router = APIRouter(route_class=JsonRoute)
 
 NOT_USED = ("audio_speeches", "audio_transcriptions", "images", "moderations", "web_search_calls")
 """What the original has besides, and nobody can use here."""
+
+T = TypeVar("T")
+
+
+async def _counted(
+    services: Services, kind: Kind, buckets: Wanted, only: Only, group_by: Sequence[str], render: Callable[[Row], T]
+) -> Reply[BucketsPage[T]]:
+    found = await reading.counts(services.executor, kind, buckets.shown(), only, dimensions(group_by))
+    return reply(usage.buckets_page(buckets, usage.rendered(found, render)))
 
 
 @router.get("/organization/usage/completions")
@@ -47,9 +63,9 @@ async def get_completions_usage(
     group_by: OfModels,
 ) -> Reply[BucketsPage[CompletionsUsage]]:
     """What language models were told and said: in runs, and in `rewrite_query`."""
-    only, by = Only(project_ids, api_key_ids, models), dimensions(group_by)
-    found = await reading.counts(services.executor, "completions", buckets.shown(), only, by)
-    return reply(usage.buckets_page(buckets, usage.rendered(found, usage.completions)))
+    return await _counted(
+        services, "completions", buckets, Only(project_ids, api_key_ids, models), group_by, usage.completions
+    )
 
 
 @router.get("/organization/usage/embeddings")
@@ -62,9 +78,9 @@ async def get_embeddings_usage(
     group_by: OfModels,
 ) -> Reply[BucketsPage[EmbeddingsUsage]]:
     """What the embedding model was told: questions, and files as they were read, which belong to no key."""
-    only, by = Only(project_ids, api_key_ids, models), dimensions(group_by)
-    found = await reading.counts(services.executor, "embeddings", buckets.shown(), only, by)
-    return reply(usage.buckets_page(buckets, usage.rendered(found, usage.embeddings)))
+    return await _counted(
+        services, "embeddings", buckets, Only(project_ids, api_key_ids, models), group_by, usage.embeddings
+    )
 
 
 @router.get("/organization/usage/file_search_calls")
@@ -77,9 +93,14 @@ async def get_file_search_usage(
     group_by: OfStores,
 ) -> Reply[BucketsPage[FileSearchUsage]]:
     """Calls of file_search by runs; those that looked in several stores belong to none of them."""
-    only, by = Only(project_ids, api_key_ids, vector_store_ids), dimensions(group_by)
-    found = await reading.counts(services.executor, "file_search_calls", buckets.shown(), only, by)
-    return reply(usage.buckets_page(buckets, usage.rendered(found, usage.file_searches)))
+    return await _counted(
+        services,
+        "file_search_calls",
+        buckets,
+        Only(project_ids, api_key_ids, vector_store_ids),
+        group_by,
+        usage.file_searches,
+    )
 
 
 @router.get("/organization/usage/code_interpreter_sessions")
@@ -87,9 +108,9 @@ async def get_code_interpreter_usage(
     services: TheServices, buckets: TheBuckets, project_ids: ProjectIds, group_by: OfProjects
 ) -> Reply[BucketsPage[CodeUsage]]:
     """Sessions of the code interpreter: one a thread and hour."""
-    only, by = Only(project_ids), dimensions(group_by)
-    found = await reading.counts(services.executor, "code_interpreter_sessions", buckets.shown(), only, by)
-    return reply(usage.buckets_page(buckets, usage.rendered(found, usage.code_sessions)))
+    return await _counted(
+        services, "code_interpreter_sessions", buckets, Only(project_ids), group_by, usage.code_sessions
+    )
 
 
 @router.get("/organization/usage/vector_stores")

@@ -1,8 +1,6 @@
 """What clients say, what models answer and what opens doors is in no log, whatever goes wrong; ids are."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 from openai import APIStatusError, AuthenticationError, BadRequestError
 
 from infra.embedded.postgres import Postgres
-from tests.sandbox.service import SandboxService, require
+from tests.sandbox.service import SandboxService, lent
 from tests.scripted_model import Break, CallFunctions, Fail, Say, ScriptedModel, StreamError
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import Project, System, create_database, redis_apart, until
@@ -23,13 +21,8 @@ CANARY = "xylophone"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[SandboxService]:
-    require("bwrap")
-    root = Path(tempfile.mkdtemp(prefix="assistantd-sandbox-"))
-    root.chmod(0o711)
-    started = SandboxService(root, warm=1, memory_mb=512).start()
-    yield started
-    started.stop()
-    shutil.rmtree(root)
+    with lent(warm=1, memory_mb=512) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

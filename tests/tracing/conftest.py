@@ -1,14 +1,12 @@
 """A system with a collector: real processes that are asked for traces by OpenTelemetry's own variables."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.embedded.postgres import Postgres
-from tests.sandbox.service import SandboxService, require
+from tests.sandbox.service import SandboxService, lent
 from tests.scripted_model import ScriptedModel
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import Project, System, create_database, redis_apart
@@ -27,13 +25,8 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[SandboxService]:
-    require("bwrap")
-    root = Path(tempfile.mkdtemp(prefix="assistantd-sandbox-"))
-    root.chmod(0o711)
-    started = SandboxService(root, warm=1, memory_mb=512).start()
-    yield started
-    started.stop()
-    shutil.rmtree(root)
+    with lent(warm=1, memory_mb=512) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
