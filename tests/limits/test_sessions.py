@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
 from infra.embedded.postgres import Postgres
@@ -17,6 +19,8 @@ from shared.database import Database
 from tests.system import create_database
 from worker.runs.bill import Bill
 from worker.runs.outcome import Failed
+from worker.sandbox.clients import SandboxClients
+from worker.sandbox.errors import FullError, RefusalError, StartingError
 from worker.tools import code_interpreter
 
 PROJECTS = text("""
@@ -75,3 +79,34 @@ async def test_who_gets_none_fails_and_says_why(database: Database, monkeypatch:
 
     assert failed.value.code == "rate_limit_exceeded"
     assert failed.value.message == "The project has as many sessions of the code interpreter as it may have: 2."
+
+
+async def test_a_session_that_is_about_to_begin_is_waited_for_and_room_only_for_a_while(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals: list[RefusalError] = [StartingError("not yet"), StartingError("not yet"), FullError("all are in use")]
+
+    async def refuse(_: web.Request) -> web.Response:
+        error = refusals.pop(0)
+        return web.json_response({"error": {"code": error.code, "message": error.message}}, status=error.status)
+
+    monkeypatch.setattr(code_interpreter, "ROOM_WITHIN", timedelta(seconds=-1))
+    monkeypatch.setattr(code_interpreter, "ASK_AGAIN_S", 0)
+    app = web.Application()
+    app.router.add_put("/sessions/{id}", refuse)
+    async with TestServer(app) as server:
+        sandbox = SandboxClients([str(server.make_url("")).rstrip("/")], "secret")
+        deps: Any = SimpleNamespace(database=database, sandbox=sandbox)
+        with pytest.raises(Failed, match="The code interpreter refuses: all are in use"):
+            await code_interpreter.carry_out(
+                deps,
+                {"project_id": "proj_any", "thread_id": "thread_0"},
+                {},
+                "call",
+                lambda _: None,
+                lambda: None,
+                Bill([]),
+            )
+        await sandbox.close()
+
+    assert not refusals

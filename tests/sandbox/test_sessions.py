@@ -28,6 +28,7 @@ from worker.sandbox.errors import (
     FullError,
     LostError,
     NotFoundError,
+    StartingError,
     UnauthorizedError,
 )
 from worker.sandbox.interpreter import Interpreter
@@ -219,7 +220,7 @@ async def test_who_asks_for_a_session_is_answered_before_it_has_begun(
     monkeypatch.setattr("worker.sandbox.sessions.OPEN_WITHIN_S", 0.05)
     sessions = Sessions(SandboxSettings(secret=SecretStr("x" * 16), state=root, environment=root), nowhere, Users())
     for _ in range(2):
-        with pytest.raises(FullError, match="ready yet"):
+        with pytest.raises(StartingError, match="ready yet"):
             await sessions.open("late")
     opening = asyncio.create_task(sessions.open("late"))
     goes_on.set()

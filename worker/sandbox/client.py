@@ -150,8 +150,8 @@ class SandboxClient:
         return await self.ask("GET", "/healthz")
 
     async def open(self, session_id: str) -> "SandboxSession":
-        """The session of that id, made where there is none. Raises UnavailableError, or FullError, DrainingError,
-        BadRequestError.
+        """The session of that id, made where there is none. Raises UnavailableError, or FullError, StartingError,
+        DrainingError, BadRequestError.
         """
         return SandboxSession(self, await self.ask("PUT", f"/sessions/{quote(session_id, safe='')}"))
 

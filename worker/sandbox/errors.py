@@ -8,6 +8,7 @@ RefusalError
 ├── LostError         that generation is over: variables and files are gone                      410
 ├── TooLargeError     more bytes than the limits allow                                           413
 ├── FullError         no room for one more session now                                           503
+├── StartingError     the session is about to begin: whoever asks again gets it                   503
 └── DrainingError     the service is about to end: nothing begins here any more                  503
 """
 
@@ -68,6 +69,12 @@ class FullError(RefusalError):
     status, code = HTTPStatus.SERVICE_UNAVAILABLE, "full"
 
 
+class StartingError(RefusalError):
+    """The session is about to begin: whoever asks again gets it."""
+
+    status, code = HTTPStatus.SERVICE_UNAVAILABLE, "starting"
+
+
 class DrainingError(RefusalError):
     """The service is about to end: nothing begins here any more."""
 
@@ -82,5 +89,6 @@ ALL: tuple[type[RefusalError], ...] = (
     LostError,
     TooLargeError,
     FullError,
+    StartingError,
     DrainingError,
 )

@@ -12,7 +12,7 @@ import structlog
 
 from shared.metrics.sandbox import ENDED
 from worker.sandbox import processes
-from worker.sandbox.errors import BadRequestError, DrainingError, FullError, LostError, NotFoundError
+from worker.sandbox.errors import BadRequestError, DrainingError, FullError, LostError, NotFoundError, StartingError
 from worker.sandbox.interpreter import Interpreter, StartError
 from worker.sandbox.isolation.level import Isolation
 from worker.sandbox.limits import DEFAULT, MB, Limits
@@ -88,9 +88,8 @@ class Sessions:
         await until_removed()
 
     async def open(self, session_id: str) -> tuple[Session, bool]:
-        """The session of that id, and whether it is new. Raises BadRequestError, DrainingError, FullError.
-
-        One that takes long to begin goes on beginning: whoever asks again gets it.
+        """The session of that id, and whether it is new. Raises BadRequestError, DrainingError, FullError, and
+        StartingError where it takes long to begin: it goes on beginning, and whoever asks again gets it.
         """
         if ID.fullmatch(session_id) is None:
             raise BadRequestError("a session's id has 1 to 128 letters, digits, - and _")
@@ -107,7 +106,7 @@ class Sessions:
         try:
             return await asyncio.wait_for(asyncio.shield(task), OPEN_WITHIN_S), is_new
         except TimeoutError:
-            raise FullError("no interpreter is ready yet") from None
+            raise StartingError("no interpreter is ready yet") from None
 
     def _opened(self, session_id: str, task: asyncio.Task[Session]) -> None:
         del self._opening[session_id]
@@ -162,22 +161,28 @@ class Sessions:
 
     async def _claim(self) -> Interpreter:
         """A warm interpreter, else one that is started now. Raises FullError."""
+        interpreter = await self._take_warm()
+        if interpreter is not None:
+            return interpreter
+        async with self._starting:
+            try:
+                return await self._take_warm() or await self._start_one()
+            except StartError as error:
+                log.warning("sandbox.not_started", problem=str(error))
+                raise FullError("no interpreter could be started") from error
+
+    async def _take_warm(self) -> Interpreter | None:
         while self._warm:
             interpreter = self._warm.pop(0)
             self._wanted.set()
             if interpreter.is_alive:
                 return interpreter
             await interpreter.end("died")
-        try:
-            return await self._start_one()
-        except StartError as error:
-            log.warning("sandbox.not_started", problem=str(error))
-            raise FullError("no interpreter could be started") from error
+        return None
 
     async def _start_one(self) -> Interpreter:
-        async with self._starting:
-            place = self._settings.state / "sessions" / secrets.token_hex(8)
-            return await Interpreter.start(self._isolation, place, self.limits, self._users)
+        place = self._settings.state / "sessions" / secrets.token_hex(8)
+        return await Interpreter.start(self._isolation, place, self.limits, self._users)
 
     async def _make_room(self) -> None:
         """End the session that has been idle for longest. Raises FullError."""
@@ -209,7 +214,8 @@ class Sessions:
             self._wanted.clear()
             while len(self._warm) < self._settings.warm and processes.available_memory() > RESERVE:
                 try:
-                    self._warm.append(await self._start_one())
+                    async with self._starting:
+                        self._warm.append(await self._start_one())
                 except (StartError, OSError) as error:
                     log.warning("sandbox.not_started", problem=str(error))
                     await asyncio.sleep(RETRY_S)

@@ -34,7 +34,7 @@ from worker.sandbox.client import (
     UnavailableError,
 )
 from worker.sandbox.clients import SandboxClients
-from worker.sandbox.errors import DrainingError, FullError
+from worker.sandbox.errors import DrainingError, FullError, StartingError
 from worker.tools import code_files, code_input
 from worker.tools.code_outputs import Outputs
 from worker.tools.code_outputs import told as told_outputs
@@ -191,8 +191,8 @@ async def _take_place(deps: Deps, run: Row) -> None:
 
 
 async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:
-    """The thread's session; a service that is full, or about to end, is asked again for a while. Raises RefusalError
-    and UnavailableError.
+    """The thread's session. A service that is full, or about to end, is asked again for a while; one that is busy
+    with beginning it, for as long as the run lives. Raises RefusalError and UnavailableError.
     """
     give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
     while True:
@@ -201,7 +201,9 @@ async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:
         except (FullError, DrainingError):
             if time.monotonic() > give_up_at:
                 raise
-            await asyncio.sleep(ASK_AGAIN_S)
+        except StartingError:
+            log.info("code.starting", thread_id=thread_id)
+        await asyncio.sleep(ASK_AGAIN_S)
 
 
 def _tell(tell: Tell, delta: dict[str, Any] | None) -> None:
