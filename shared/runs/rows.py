@@ -111,6 +111,7 @@ class Run(SQLModel, table=True):
 class RunStep(SQLModel, table=True):
     """One thing that a run did: a message, or calls of tools. A message is written once, when it is done; calls are
     written in progress, and finished when all of their tools have answered: ours, or the client by its submission.
+    `expires_at` is its run's; there is none where an older release wrote the step.
     """
 
     __tablename__ = "run_steps"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -122,6 +123,7 @@ class RunStep(SQLModel, table=True):
     position: int = Field(sa_column=Column(Integer, nullable=False))
     term: int = Field(sa_column=Column(Integer, nullable=False))
     created_at: Instant = columns.created_at()
+    expires_at: Instant | None = columns.instant()
     ended_at: Instant | None = columns.instant()
     type: str = columns.required_text()
     status: str = columns.required_text()

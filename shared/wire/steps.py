@@ -16,7 +16,7 @@ INCLUDABLE: Includable = "step_details.tool_calls[*].file_search.results[*].cont
 def step_object(row: Mapping[str, Any], dialect: Dialect, *, contents: bool = False) -> RunStepObject:
     """A row of `run_steps` as an OpenAI object; `contents` shows the texts that file_search found.
 
-    `usage` is null until the end, which calls reach with their outputs.
+    `usage` is null until the end, which calls reach with their outputs, and `expires_at` from then on, as a run's is.
     """
     status, ended_at = row["status"], seconds(row["ended_at"])
     return {
@@ -28,6 +28,7 @@ def step_object(row: Mapping[str, Any], dialect: Dialect, *, contents: bool = Fa
         "thread_id": row["thread_id"],
         "type": row["type"],
         "status": status,
+        "expires_at": None if ended_at else seconds(row["expires_at"]),
         "cancelled_at": ended_at if status == StepStatus.CANCELLED else None,
         "completed_at": ended_at if status == StepStatus.COMPLETED else None,
         "expired_at": ended_at if status == StepStatus.EXPIRED else None,

@@ -78,6 +78,8 @@ async def test_functions_are_called_by_the_client(project: Project, model: Scrip
 
     assert run.status == "requires_action"
     assert run.required_action is not None
+    (waiting,) = (await project.client.beta.threads.runs.steps.list(run.id, thread_id=thread.id)).data
+    assert waiting.model_dump()["expires_at"] == run.expires_at
     calls = run.required_action.submit_tool_outputs.tool_calls
     assert [json.loads(call.function.arguments) for call in calls] == [{"city": "Bergen"}, {"city": "Oslo"}]
     run = await project.client.beta.threads.runs.submit_tool_outputs_and_poll(
@@ -96,6 +98,7 @@ async def test_functions_are_called_by_the_client(project: Project, model: Scrip
         ("tool_calls", "completed"),
         ("message_creation", "completed"),
     ]
+    assert [step.model_dump()["expires_at"] for step in steps] == [None, None]
     assert run.usage is not None
     assert sum(step.usage.total_tokens for step in steps if step.usage) == run.usage.total_tokens
 

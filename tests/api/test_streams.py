@@ -104,6 +104,7 @@ async def test_a_call_streams_in_two_halves(project: Project, model: ScriptedMod
     ]
     begun = next(event.data for event in first if event.name == "thread.run.step.created")
     assert begun["step_details"] == {"type": "tool_calls", "tool_calls": []}
+    assert begun["expires_at"] == run["expires_at"] > begun["created_at"]
     deltas = [e.data["delta"]["step_details"]["tool_calls"][0] for e in first if e.name == "thread.run.step.delta"]
     assert sum("id" in delta for delta in deltas) == 1
     assert "".join(delta["function"]["arguments"] for delta in deltas) == call["function"]["arguments"]
@@ -118,6 +119,7 @@ async def test_a_call_streams_in_two_halves(project: Project, model: ScriptedMod
     finished = second[0].data
     assert finished["step_details"]["tool_calls"][0]["function"]["output"] == "wet"
     assert finished["usage"]["total_tokens"] > 0
+    assert finished["expires_at"] is None
     assert finished["id"] == begun["id"]
 
 

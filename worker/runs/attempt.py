@@ -238,4 +238,7 @@ async def _make_room(deps: Deps, run: Row) -> None:
 
 def _revived(step: Mapping[str, Any] | None) -> Record | None:
     """A step as the database gives it in JSON, for others' hands left it in progress."""
-    return None if step is None else {**step, "created_at": datetime.fromisoformat(step["created_at"])}
+    if step is None:
+        return None
+    instants = {name: datetime.fromisoformat(step[name]) for name in ("created_at", "expires_at") if step[name]}
+    return {**step, **instants}

@@ -215,6 +215,7 @@ class Turn:
             "id": ids.derive("step", self._run["created_at"], position, self._run["id"]),
             "position": position,
             "created_at": self._clock.now(),
+            "expires_at": self._run["expires_at"],
             "run_id": self._run["id"],
             "thread_id": self._run["thread_id"],
             "assistant_id": self._run["assistant_id"],

@@ -141,6 +141,7 @@ class RunStepObject(TypedDict):
     thread_id: str
     type: Literal["message_creation", "tool_calls"]
     status: StepStatus
+    expires_at: int | None
     cancelled_at: int | None
     completed_at: int | None
     expired_at: int | None

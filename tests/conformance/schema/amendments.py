@@ -201,6 +201,7 @@ BOTH: list[tuple[str, str, Schema]] = [
     # additions of ours: clients ignore keys that they don't know
     ("AssistantObject", "reasoning_effort", ref("ReasoningEffort")),  # in the description only in requests
     ("RunObject", "reasoning_effort", ref("ReasoningEffort")),
+    ("RunStepObject", "expires_at", or_null(INTEGER)),  # in the examples of both descriptions, and not in their schemas
     ("RunObject", "assistantd", FACTS_OF_A_RUN),  # where `?assistantd=true` asks for it
     ("AssistantObject", "assistantd", WITH_USAGE),  # likewise
     ("ThreadObject", "assistantd", WITH_USAGE),  # likewise
