@@ -26,7 +26,8 @@ _STEPS = """
       ended_at, type, status, details, usage, last_error)
     SELECT new.id, moved.project_id, moved.thread_id, moved.id, moved.assistant_id, new.position, moved.term,
       new.created_at, moved.expires_at,
-      CASE WHEN new.status <> 'in_progress' THEN coalesce(new.ended_at, now()) END, new.type, new.status, new.details, new.usage, new.last_error
+      CASE WHEN new.status <> 'in_progress' THEN coalesce(new.ended_at, now()) END, new.type, new.status,
+      new.details, new.usage, new.last_error
     FROM moved, jsonb_to_recordset(CAST(:steps AS jsonb))
       AS new(id text, position int, created_at timestamptz, ended_at timestamptz, type text, status text, details jsonb,
         usage jsonb, last_error jsonb)
