@@ -57,7 +57,7 @@ async def running(settings: Settings, prices: PriceList) -> AsyncGenerator[Servi
     windows = Windows(settings.redis_url)
     streams = Streams(database, redis_client, settings.redis_url)
     catalog = Catalog(settings)
-    store = store_of(settings)
+    store = store_of(settings, database)
     searcher, rewriter = Searcher.of(settings), rewriter_of(settings)
     streams.start()
     doorbell = Doorbell(outbox)

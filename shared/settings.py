@@ -6,6 +6,8 @@ or raises `SettingsError`, whose message is one line that names the variable, so
 before it has begun anything.
 """
 
+import base64
+import binascii
 import difflib
 import json
 import os
@@ -42,6 +44,7 @@ AWS = "AWS_"  # the prefix of what belongs to S3
 SANDBOX_PREFIX = f"{PREFIX}SANDBOX_"
 KEY_PREFIX = "sk-assistantd-"  # how our own keys begin: told apart from a model provider's at a glance
 SECRETS = Path("/run/secrets")  # files in small letters: assistantd_model_api_key
+MASTER_KEY_SIZE = 32  # bytes: AES-256
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -87,6 +90,20 @@ def _place(value: Any) -> Any:
         raise ValueError("expected file:// and an absolute path, with three slashes: file:///var/lib/files")
     if url.scheme == "s3" and not url.netloc:
         raise ValueError("expected the name of a bucket: s3://bucket/prefix")
+    return value
+
+
+def _master_keys(value: Any) -> Any:
+    """Keys of 32 bytes. They are never shown."""
+    for place, text in enumerate(value.split(",") if isinstance(value, str) else (), 1):
+        try:
+            size = len(base64.b64decode(text.strip(), validate=True))
+        except binascii.Error:
+            size = 0
+        if size != MASTER_KEY_SIZE:
+            raise ValueError(
+                f"key {place} is not {MASTER_KEY_SIZE} bytes in base64: `openssl rand -base64 32` makes one"
+            )
     return value
 
 
@@ -161,6 +178,10 @@ class Settings(WithFiles):
     aws_access_key_id: str | None = Field(default=None, repr=False, validation_alias=_aws("aws_access_key_id"))
     aws_secret_access_key: SecretStr | None = Field(default=None, validation_alias=_aws("aws_secret_access_key"))
     aws_session_token: SecretStr | None = Field(default=None, validation_alias=_aws("aws_session_token"))
+
+    encryption_keys: Annotated[SecretStr | None, BeforeValidator(_master_keys)] = Field(
+        default=None, description="32 bytes in base64, or several such, separated by commas; the first one seals files"
+    )
 
     model_base_url: Annotated[str | None, _url("http", "https")] = Field(
         default=None, description="an OpenAI-compatible endpoint, up to and including its /v1"
@@ -295,6 +316,7 @@ class Given(WithFiles):
     database_url: str | None = None
     redis_url: str | None = None
     data_dir: Path | None = None
+    encryption_keys: SecretStr | None = None
 
 
 class Telemetry(BaseSettings):

@@ -1,6 +1,7 @@
 """The system under test: real API and worker processes on real servers, with the scripted model behind them."""
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import os
@@ -28,6 +29,7 @@ from shared.migrations import upgrade
 from shared.projects import keys
 from tests.conformance.schema.recorder import Recorder
 
+ENCRYPTION_KEY = base64.b64encode(b"tests' own master key, 32 bytes.").decode()
 READY_WITHIN = timedelta(seconds=30)
 STOP_WITHIN = timedelta(seconds=20)
 
@@ -152,6 +154,7 @@ class System:
             "ASSISTANTD_MODEL_BASE_URL": self.model_url,
             "ASSISTANTD_MODEL_API_KEY": "upstream-key",
             "ASSISTANTD_DRAIN_TIMEOUT": "5",
+            "ASSISTANTD_ENCRYPTION_KEYS": ENCRYPTION_KEY,
             **self.settings,
         }
 

@@ -61,17 +61,18 @@ class WorkerServices:
         """Open everything and begin the duties that go on for ever."""
         settings = self._settings
         outbox = Outbox(settings.redis_url)
+        database = Database(settings.database_url, settings.database_pool)
         self._deps = Deps(
             settings=settings,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-            database=Database(settings.database_url, settings.database_pool),
+            database=database,
             vital=Database(settings.database_url, pool_size=2),
             outbox=outbox,
             windows=Windows(settings.redis_url),
             doorbell=Doorbell(outbox),
             model=ModelClient(settings),
             searcher=Searcher.of(settings),
-            store=store_of(settings),
+            store=store_of(settings, database),
             sandbox=_sandbox(settings),
             live=Live(settings.lease_duration, claims=_claims(settings)),
             leftovers=Leftovers(),

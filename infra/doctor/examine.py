@@ -14,6 +14,7 @@ async def examine(settings: Settings, model: str | None = None) -> AsyncIterator
         redis.examine(settings),
         clock.examine(settings),
         services.examine_files(settings),
+        services.examine_encryption(settings),
         services.examine_model(settings, model),
         services.examine_embeddings(settings),
         services.examine_reranker(settings),

@@ -7,15 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from openai import AsyncOpenAI, OpenAIError
+from sqlalchemy.exc import DBAPIError
 
 from infra.doctor.finding import Finding, fail, ok, warn
 from shared import ids
+from shared.database import Database
 from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.reranker import reranker_of
 from shared.embeddings.spaces import spaces_of
 from shared.files.storage import StoreUnavailable
-from shared.files.stores import store_of
+from shared.files.stores import depot_of
 from shared.settings import Settings
+from shared.vault.masters import MasterKeys
+from shared.vault.statements import COUNT
 from worker.models.client import ModelClient, Patience
 from worker.models.errors import ModelError
 from worker.sandbox.client import RefusalError, SandboxClient, UnavailableError
@@ -111,7 +115,7 @@ async def examine_reranker(settings: Settings) -> AsyncIterator[Finding]:
 async def examine_files(settings: Settings) -> AsyncIterator[Finding]:
     """A few bytes are stored, read and forgotten, under an id of no file: if we die between, the sweep takes them."""
     where, key, took = settings.blob_url or str(settings.data_dir / "files"), ids.new("file"), _clock()
-    store = store_of(settings)
+    store = depot_of(settings)
 
     async def content() -> AsyncIterator[bytes]:
         yield BYTES
@@ -129,6 +133,26 @@ async def examine_files(settings: Settings) -> AsyncIterator[Finding]:
             yield fail("files", f"{where}: other bytes came back than were stored")
     finally:
         await store.close()
+
+
+async def examine_encryption(settings: Settings) -> AsyncIterator[Finding]:
+    """Can every project's key be opened? Nothing is told where the database doesn't answer: others have said so."""
+    keys = settings.encryption_keys
+    names = MasterKeys.parse(keys.get_secret_value()).names if keys is not None else set[str]()
+    try:
+        async with Database(settings.database_url, pool_size=2) as db:
+            rows = await db.all(COUNT)
+    except (DBAPIError, OSError):
+        return
+    lacking = [row["master"] for row in rows if row["master"] not in names]
+    count = sum(row["in_use"] + row["retired"] for row in rows)
+    if lacking:
+        told = f"master keys that files need are not among ASSISTANTD_ENCRYPTION_KEYS: {', '.join(lacking)}"
+        yield fail("encryption", told)
+    elif keys is None:
+        yield ok("encryption", "files are stored as they are; ASSISTANTD_ENCRYPTION_KEYS would seal them")
+    else:
+        yield ok("encryption", f"new files are sealed; every one of {count} data keys can be opened")
 
 
 async def examine_sandbox(settings: Settings) -> AsyncIterator[Finding]:

@@ -1,5 +1,6 @@
 """Starting programs that end with us, hold their directory, and run without privileges."""
 
+import base64
 import contextlib
 import ctypes
 import errno
@@ -111,6 +112,13 @@ def kept_secret(path: Path) -> str:
     """The secret in `path`, made on first use. Letters and digits, so that it stands in a URL as it is."""
     if not path.exists():
         write_private(path, secrets.token_hex(24))
+    return path.read_text()
+
+
+def kept_key(path: Path) -> str:
+    """The 32 random bytes in `path`, in base64, made on first use."""
+    if not path.exists():
+        write_private(path, base64.b64encode(secrets.token_bytes(32)).decode())
     return path.read_text()
 
 

@@ -12,7 +12,7 @@ from infra.stack.directory import DataDirectory, default
 from shared.settings import AWS, PREFIX, Given, Settings, SettingsError, load
 
 DATABASE, REDIS, MODEL = f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_"
-EMBEDDING, RERANKER = f"{PREFIX}EMBEDDING_", f"{PREFIX}RERANKER_"
+EMBEDDING, RERANKER, ENCRYPTION = f"{PREFIX}EMBEDDING_", f"{PREFIX}RERANKER_", f"{PREFIX}ENCRYPTION_"
 TRACES = "OTEL_"  # there may be a key in its headers
 
 _AWS = {name for name in Settings.model_fields if name.startswith(AWS.lower())}
@@ -42,6 +42,8 @@ def settings_for(chosen: Path | None, *, without_database: bool = False, without
         if facts is None:
             raise SettingsError(f"{PREFIX}{missing[0].upper()} is not set and no stack is running on {directory.root}")
         overrides |= {"data_dir": directory.root} | {name: getattr(facts, name) for name in missing}
+        if given.encryption_keys is None and directory.encryption_key.exists():
+            overrides["encryption_keys"] = directory.encryption_key.read_text()
     elif chosen is not None:
         overrides["data_dir"] = chosen.resolve()
     return load(**overrides)

@@ -51,6 +51,7 @@ class DataDirectory:
         self.files = self.root / "files"
         self.logs = self.root / "logs"
         self.env = self.root / "env"
+        self.encryption_key = self.root / "encryption.key"
         self.facts = self.root / "stack.json"
         self.lock = self.root / "lock"
         self._held: int | None = None

@@ -20,6 +20,7 @@ from infra.part import Part
 from infra.stack.configuration import (
     DATABASE,
     EMBEDDING,
+    ENCRYPTION,
     MODEL,
     REDIS,
     RERANKER,
@@ -149,16 +150,17 @@ class _Programs:
 
     def prepare(self) -> Task:
         """Migrations, and the first key."""
-        return self._make(Task, PREPARE, "prepare", environment=self._ours, after=self._servers)
+        return self._make(Task, PREPARE, "prepare", environment=without(self._ours, ENCRYPTION), after=self._servers)
 
     def toy(self, port: int) -> Program:
         """The toy model."""
-        variables = without(self._ours, DATABASE, REDIS, AWS, EMBEDDING, RERANKER, TRACES)
+        variables = without(self._ours, DATABASE, REDIS, ENCRYPTION, AWS, EMBEDDING, RERANKER, TRACES)
         return self._make(Program, "model", "local-model", "--port", str(port), environment=variables)
 
     def embedder(self, port: int, number: int) -> Program:
         """The embedding model."""
-        variables = self._observed(without(self._ours, DATABASE, REDIS, MODEL, AWS, RERANKER, TRACES), number)
+        needless = (DATABASE, REDIS, ENCRYPTION, MODEL, AWS, RERANKER, TRACES)
+        variables = self._observed(without(self._ours, *needless), number)
         return self._make(Program, "embedder", "embedder", "--port", str(port), environment=variables)
 
     def worker(self, number: int) -> Program:
@@ -177,7 +179,7 @@ class _Programs:
 
     def flower(self, port: int, password: str) -> Program:
         """Flower, behind this password."""
-        variables = without(self._ours, DATABASE, MODEL, AWS, EMBEDDING, RERANKER, TRACES)
+        variables = without(self._ours, DATABASE, ENCRYPTION, MODEL, AWS, EMBEDDING, RERANKER, TRACES)
         variables["FLOWER_BASIC_AUTH"] = f"{FLOWER_USER}:{password}"
         return self._make(Program, "flower", "flower", "--port", str(port), environment=variables, after=self._servers)
 
@@ -215,7 +217,10 @@ def _servers(directory: DataDirectory) -> list[Server]:
 
 
 def _settings(directory: DataDirectory, options: Options, servers: Sequence[Server]) -> Settings:
+    given = Given()
     overrides: dict[str, Any] = {"data_dir": directory.root}
+    if given.database_url is None and given.encryption_keys is None:  # nobody else stores anything beside us
+        overrides["encryption_keys"] = process.kept_key(directory.encryption_key)
     for server in servers:
         overrides["database_url" if isinstance(server, Postgres) else "redis_url"] = server.url
     if options.log_level is not None:

@@ -29,7 +29,7 @@ async def upload(
     """
     await room.require(db, project_id, 1, at_most)  # where there is none at all, nothing is stored
     file_id = ids.new("file")
-    stored = await store.put(file_id, chunks)
+    stored = await store.owned_by(project_id).put(file_id, chunks)
     params = {**_facts(file_id, project_id, filename, purpose, stored), "expires_after": expires_after}
     keeping = room.keep(db, statements.INSERT, params, stored.bytes, at_most)
     row = await keep_if_written(store, file_id, keeping)
@@ -49,7 +49,7 @@ async def keep_generated(
     chunks: AsyncIterable[bytes],
 ) -> None:
     """Store what the server made itself under an id that follows from what it is; doing it twice is harmless."""
-    stored = await store.put(file_id, chunks)
+    stored = await store.owned_by(project_id).put(file_id, chunks)
     await db.all(statements.KEEP, _facts(file_id, project_id, filename, purpose, stored))
 
 

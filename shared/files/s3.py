@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import structlog
@@ -71,6 +71,11 @@ class S3Store:
         self._opening = asyncio.Lock()
         self._opened: tuple[AsyncExitStack, Any] | None = None
 
+    def owned_by(self, project_id: str) -> Self:
+        """It is all the same to us whose they are."""
+        del project_id
+        return self
+
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> Stored:
         """Send in parts; what has one part only is sent at once. Whoever fails takes back what was sent."""
         sha, size = hashlib.sha256(), 0
@@ -104,6 +109,8 @@ class S3Store:
                         begin += len(chunk)
                         failures = 0
                         yield chunk
+            except _BeyondTheEnd:
+                return
             except _BrokeOff as error:
                 failures += 1
                 end = error.end
@@ -216,6 +223,8 @@ class S3Store:
             code = error.response.get("Error", {}).get("Code", "unknown")
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(key) from None
+            if code in ("InvalidRange", "416"):
+                raise _BeyondTheEnd from None
             raise _unavailable(operation, code) from None
         except NoCredentialsError as error:
             await self.close()  # it would not look for some again
@@ -245,6 +254,10 @@ class S3Store:
                 )
                 self._opened = (stack, await stack.enter_async_context(client))
             return self._opened[1]
+
+
+class _BeyondTheEnd(Exception):
+    """The range that was asked for has no bytes."""
 
 
 class _BrokeOff(Exception):

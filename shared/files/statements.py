@@ -52,3 +52,7 @@ BEGIN_SWEEP = text("""
 INSERT INTO store_sweeps (one) VALUES (true)
 ON CONFLICT (one) DO UPDATE SET begun_at = now() WHERE store_sweeps.begun_at < now() - CAST(:every AS interval)
 RETURNING begun_at""")
+
+AFTER = text("SELECT id, project_id FROM files WHERE id > :after ORDER BY id LIMIT :at_most")
+
+IS_THERE = text("SELECT id FROM files WHERE id = :id")

@@ -12,7 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 import structlog
 
@@ -50,6 +50,10 @@ class Blob:
 
 class BlobStore(Protocol):
     """Bytes by key. A key is an id of ours: no separators, no dots. Every method may raise StoreUnavailable."""
+
+    def owned_by(self, project_id: str) -> Self:
+        """The same store, for what is put in on behalf of that project."""
+        ...
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> Stored:
         """Store bytes: all of them, or none if `chunks` raises or the process dies."""
@@ -131,6 +135,11 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def owned_by(self, project_id: str) -> Self:
+        """It is all the same to us whose they are."""
+        del project_id
+        return self
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> Stored:
         """Write to a file of another name, sync, rename."""

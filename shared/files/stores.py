@@ -3,12 +3,20 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from shared.database import Database
+from shared.files.sealed import SealedStore
 from shared.files.storage import BlobStore, LocalStore
 from shared.settings import Settings
+from shared.vault.vault import vault_of
 
 
-def store_of(settings: Settings) -> BlobStore:
+def store_of(settings: Settings, db: Database) -> SealedStore:
     """The store of this process; nothing is asked of it yet. Close it at the end."""
+    return SealedStore(depot_of(settings), vault_of(settings, db))
+
+
+def depot_of(settings: Settings) -> BlobStore:
+    """Where the bytes lie, as they lie there."""
     if settings.blob_url is None:
         return LocalStore(settings.data_dir / "files")
     url = urlsplit(settings.blob_url)

@@ -16,10 +16,12 @@ from shared.runs.rows import Run, RunStep
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
 from shared.usage.rows import Budget, CodeHour, UsageBytes, UsageFact, UsageMinute, UsageOfAssistant
+from shared.vault.rows import DataKey
 from shared.vector_stores.rows import Chunk, FileBatch, Passage, RemovedFile, StoreFile, VectorStore
 
 TABLES = (
     Project,
+    DataKey,
     RateLimit,
     ServiceAccount,
     ApiKey,

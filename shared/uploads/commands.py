@@ -42,7 +42,7 @@ async def add_part(
     """
     await _pending(db, project_id, upload_id)
     part_id = ids.new("part")
-    stored = await store.put(part_id, chunks)
+    stored = await store.owned_by(project_id).put(part_id, chunks)
     params = {"part_id": part_id, "bytes": stored.bytes, **_key(project_id, upload_id), **_MOST}
     row = await keep_if_written(store, part_id, db.one(statements.ADD_PART, params))
     if row is None:
@@ -77,7 +77,7 @@ async def complete(
     _check(upload, sizes, part_ids)
     await room.require(db, project_id, upload["bytes"], at_most)  # before its bytes are stored, and again with its row
     file_id = ids.new("file")
-    stored = await store.put(file_id, _joined(store, part_ids, md5))
+    stored = await store.owned_by(project_id).put(file_id, _joined(store, part_ids, md5))
     crossing("upload.joined")
     params = {"file_id": file_id, "sha256": stored.sha256, **_key(project_id, upload_id)}
     keeping = room.keep(db, statements.COMPLETE, params, upload["bytes"], at_most)

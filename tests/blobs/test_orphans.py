@@ -26,6 +26,12 @@ FACTS = {"filename": "a.txt", "purpose": "assistants", "mime_type": "text/plain"
 
 
 @pytest.fixture
+def store(depot: BlobStore) -> BlobStore:
+    """The sweep asks what is there, never what is in it."""
+    return depot
+
+
+@pytest.fixture
 async def database(postgres: Postgres) -> AsyncIterator[Database]:
     async with Database(create_database(postgres.url, ids.new("key").lower()), pool_size=2) as connected:
         yield connected

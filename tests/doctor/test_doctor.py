@@ -1,6 +1,7 @@
 """`assistantd doctor` against the real things, each in order and each out of order in every way that it knows."""
 
 import asyncio
+import base64
 import os
 import re
 import shutil
@@ -17,18 +18,22 @@ import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from infra.doctor import clock, postgres, services
 from infra.doctor import redis as redis_examination
 from infra.doctor.finding import Finding, Level
 from infra.embedded.postgres import Postgres
 from shared import ids
-from shared.files.stores import store_of
+from shared.database import Database
+from shared.files.stores import depot_of
 from shared.settings import Settings
+from shared.vault.masters import MasterKeys
+from shared.vault.vault import Vault
 from tests.sandbox.service import SandboxService, require
 from tests.scripted_model import Fail, Hang, Say, ScriptedModel
 from tests.scripted_model.embeddings import ScriptedEmbeddings
+from tests.system import ENCRYPTION_KEY, create_database
 
 if TYPE_CHECKING:
     import redis
@@ -169,12 +174,34 @@ async def test_clocks(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_files(settings: Settings, tmp_path: Path) -> None:
     assert levels(await found(services.examine_files(settings))) == {"files": "ok"}
-    assert [blob.key async for blob in store_of(settings).list()] == []
+    assert [blob.key async for blob in depot_of(settings).list()] == []
 
     (tmp_path / "occupied").write_text("")
     told = await found(services.examine_files(altered(settings, data_dir=tmp_path / "occupied")))
     assert levels(told) == {"files": "FAIL"}
     assert "ASSISTANTD_DATA_DIR" in told["files"].told
+
+
+@pytest.mark.parametrize("key", [ENCRYPTION_KEY, None, base64.b64encode(bytes(32)).decode()])
+async def test_keys_to_files(settings: Settings, key: str | None) -> None:
+    async with Database(settings.database_url) as db:
+        await db.all(text("INSERT INTO projects (id, name) VALUES ('proj_doctor', 'doctor') ON CONFLICT DO NOTHING"))
+        await Vault(db, MasterKeys.parse(ENCRYPTION_KEY)).current("proj_doctor")
+
+    told = await found(services.examine_encryption(altered(settings, encryption_keys=key and SecretStr(key))))
+
+    assert levels(told) == {"encryption": "ok" if key == ENCRYPTION_KEY else "FAIL"}
+    says = "can be opened" if key == ENCRYPTION_KEY else "not among ASSISTANTD_ENCRYPTION_KEYS"
+    assert says in told["encryption"].told
+
+
+async def test_no_keys_to_files(settings: Settings, postgres_url: str) -> None:
+    url = create_database(postgres_url, ids.new("key").lower())
+
+    told = await found(services.examine_encryption(altered(settings, database_url=url, encryption_keys=None)))
+
+    assert levels(told) == {"encryption": "ok"}
+    assert "files are stored as they are" in told["encryption"].told
 
 
 async def test_the_model_is_asked(settings: Settings, model: ScriptedModel) -> None:
@@ -283,6 +310,7 @@ def doctor(settings: Settings, cwd: Path, *arguments: str, **more: str) -> "subp
         "ASSISTANTD_DATA_DIR": str(settings.data_dir),
         "ASSISTANTD_MODEL_BASE_URL": str(settings.model_base_url),
         "ASSISTANTD_MODEL_API_KEY": "sk-never-shown",
+        "ASSISTANTD_ENCRYPTION_KEYS": ENCRYPTION_KEY,
         **more,
     }
     return subprocess.run(
@@ -304,7 +332,7 @@ async def test_the_command(settings: Settings, model: ScriptedModel, tmp_path: P
     lines = done.stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
         *("postgres", "pgvector", "migrations", "search", "indexes", "connections"),
-        *("redis", "memory", "persistence", "clocks", "files", "model", "embeddings", "sandbox"),
+        *("redis", "memory", "persistence", "clocks", "files", "encryption", "model", "embeddings", "sandbox"),
     ]
 
     away = f"redis://:{'hidden'}@{NOWHERE}/0"

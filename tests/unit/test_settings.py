@@ -8,6 +8,7 @@ import pytest
 from infra.stack.configuration import environment, settings_for, without
 from shared import settings as module
 from shared.settings import AWS, KEY_PREFIX, OPENAI_URL, SettingsError, load
+from tests.system import ENCRYPTION_KEY as KEY
 from worker.sandbox.settings import load as load_sandbox
 
 
@@ -25,6 +26,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("REDIS_URL", "http://x", "ASSISTANTD_REDIS_URL: expected a URL that begins with redis://"),
         ("MODEL_BASE_URL", "localhost:8000", "ASSISTANTD_MODEL_BASE_URL: expected a URL"),
         ("SANDBOX_URL", "http://a:8100,b:8100", "ASSISTANTD_SANDBOX_URL: expected URLs that begin with http://"),
+        ("ENCRYPTION_KEYS", f"{KEY},c2hvcnQ=", "ASSISTANTD_ENCRYPTION_KEYS: key 2 is not 32 bytes in base64"),
+        ("ENCRYPTION_KEYS", "in the clear", "ASSISTANTD_ENCRYPTION_KEYS: key 1 is not 32 bytes in base64"),
         ("MODEL_ALIASES", "gpt-4=x", "ASSISTANTD_MODEL_ALIASES: expected a JSON object"),
         ("MODEL_ALIASES", '{"a": 1}', "ASSISTANTD_MODEL_ALIASES"),
         ("LEASE_DURATION", "soon", "ASSISTANTD_LEASE_DURATION: expected a number of seconds"),

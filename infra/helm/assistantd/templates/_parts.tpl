@@ -116,6 +116,9 @@ capabilities: { drop: [ALL] }
 - name: ASSISTANTD_DRAIN_TIMEOUT
   value: {{ $values.drainTimeout | quote }}
 {{ include "assistantd.metrics" "ASSISTANTD_METRICS" }}
+{{- if $values.encryption.existingSecret }}
+{{ include "assistantd.secret" (dict "name" "ASSISTANTD_ENCRYPTION_KEYS" "of" "encryption" "secret" $values.encryption.existingSecret "key" $values.encryption.key) }}
+{{- end }}
 {{- if $values.files.url }}
 - name: ASSISTANTD_BLOB_URL
   value: {{ $values.files.url | quote }}

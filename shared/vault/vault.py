@@ -1,0 +1,128 @@
+"""Data keys, unwrapped and at hand."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from shared.database import Executor, Row
+from shared.settings import Settings
+from shared.vault import statements
+from shared.vault.masters import MasterKeys, Masters
+
+DATA_KEY_SIZE = 32  # bytes: AES-256
+REMEMBERED_FOR_S = 60.0
+MAX_REMEMBERED = 10_000
+UNUSED = timedelta(hours=7)
+"""After which nothing is sealed by a retired key any more: longer than storing one blob may take (`STORED_WITHIN`)."""
+AT_ONCE = 100
+
+
+class ShreddedError(LookupError):
+    """The data key is gone, and what it sealed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A data key that can be used."""
+
+    id: UUID
+    project_id: str
+    secret: bytes
+
+
+class Vault:
+    """The data keys of all projects, each remembered for a minute: as long may a deleted one go on to open things."""
+
+    def __init__(self, db: Executor, masters: Masters) -> None:
+        self._db = db
+        self._masters = masters
+        self._current: dict[str, tuple[Opened, float]] = {}
+        self._known: dict[UUID, tuple[Opened, float]] = {}
+
+    @property
+    def master(self) -> str:
+        """The name of the master key in use."""
+        return self._masters.current
+
+    async def current(self, project_id: str) -> Opened:
+        """The key that seals what is the project's now; made if it has none. Raises NoMasterKey."""
+        remembered = self._current.get(project_id)
+        if remembered is not None and remembered[1] > time.monotonic():
+            return remembered[0]
+        row = await self._db.one(statements.CURRENT, {"project_id": project_id})
+        if row is None:
+            await self._add(project_id)
+            row = await self._db.one(statements.CURRENT, {"project_id": project_id})
+        if row is None:
+            raise ShreddedError(f"the project {project_id} is gone")
+        opened = await self._open(row)
+        self._current[project_id] = self._remember(opened)
+        return opened
+
+    async def find(self, key_id: UUID) -> Opened:
+        """The key of that id. Raises ShreddedError, NoMasterKey."""
+        remembered = self._known.get(key_id)
+        if remembered is not None and remembered[1] > time.monotonic():
+            return remembered[0]
+        row = await self._db.one(statements.FIND, {"id": key_id})
+        if row is None:
+            raise ShreddedError(f"the data key {key_id} is gone")
+        return self._remember(await self._open(row))[0]
+
+    async def rewrap(self) -> int:
+        """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey.
+
+        A crash leaves the rest as it was, and every key can be opened by one of the two at every moment.
+        """
+        count = 0
+        while rows := await self._db.all(statements.BY_OTHERS, {"master": self._masters.current, "at_most": AT_ONCE}):
+            for row in rows:
+                wrapped = await self._masters.wrap((await self._open(row)).secret, _bound_to(row["id"]))
+                params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current}
+                done = await self._db.one(statements.REWRAP, {**params, "former": row["master"]})
+                count += done is not None
+        return count
+
+    async def retire(self) -> int:
+        """Let every project begin a new key; returns of how many. Other processes go on with theirs for a minute."""
+        self._current.clear()
+        return len(await self._db.all(statements.RETIRE))
+
+    async def forget(self) -> int:
+        """Forget keys that were retired long ago. Whoever calls it has seen that nothing is sealed by them."""
+        return len(await self._db.all(statements.FORGET, {"unused": UNUSED}))
+
+    async def count(self) -> Sequence[Row]:
+        """`in_use` and `retired` keys by `master`."""
+        return await self._db.all(statements.COUNT)
+
+    async def _add(self, project_id: str) -> None:
+        key_id = uuid4()
+        wrapped = await self._masters.wrap(os.urandom(DATA_KEY_SIZE), _bound_to(key_id))
+        params = {"id": key_id, "project_id": project_id, "master": self._masters.current, "wrapped": wrapped}
+        await self._db.all(statements.ADD, params)
+
+    async def _open(self, row: Row) -> Opened:
+        secret = await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
+        return Opened(row["id"], row["project_id"], secret)
+
+    def _remember(self, opened: Opened) -> tuple[Opened, float]:
+        for known in (self._current, self._known):
+            if len(known) >= MAX_REMEMBERED:
+                known.clear()
+        entry = self._known[opened.id] = opened, time.monotonic() + REMEMBERED_FOR_S
+        return entry
+
+
+def vault_of(settings: Settings, db: Executor) -> Vault | None:
+    """That of this process, if its settings have master keys."""
+    keys = settings.encryption_keys
+    return None if keys is None else Vault(db, MasterKeys.parse(keys.get_secret_value()))
+
+
+def _bound_to(key_id: UUID) -> bytes:
+    """So that the wrapped key of one row can't be put into another."""
+    return b"assistantd data key " + key_id.bytes
