@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def postgres(room: Path) -> Iterator[Postgres]:
     server = Postgres(room / "postgres", settings={"fsync": "off"})  # processes are killed here, no machine is
     server.start()
     yield server
+    server.stop_signal = signal.SIGQUIT  # at once: nothing of it is needed any more
     server.stop()
 
 

@@ -30,6 +30,7 @@ from shared.projects import keys
 from tests.conformance.schema.recorder import Recorder
 
 ENCRYPTION_KEY = base64.b64encode(b"tests' own master key, 32 bytes.").decode()
+TEMPLATE = "migrated"  # what databases of tests are copied from: a tenth of the time that migrations take
 READY_WITHIN = timedelta(seconds=30)
 STOP_WITHIN = timedelta(seconds=20)
 
@@ -232,8 +233,15 @@ def redis_apart(url: str) -> str:
 
 def create_database(server_url: str, name: str) -> str:
     """Make a database of that name on the server, with our schema; returns its URL."""
-    url = server_url.rsplit("/", 1)[0] + f"/{name}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    upgrade(url)
-    return url
+        there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (TEMPLATE,)).fetchone()
+        if there is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+            upgrade(_at(server_url, TEMPLATE))
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+        connection.execute(made)
+    return _at(server_url, name)
+
+
+def _at(server_url: str, name: str) -> str:
+    return f"{server_url.rsplit('/', 1)[0]}/{name}"
