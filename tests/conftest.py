@@ -18,6 +18,7 @@ from tests.system import Project, System, create_database
 for _variable in [name for name in os.environ if name.startswith(("ASSISTANTD_", "OPENAI_", "AWS_"))]:
     del os.environ[_variable]  # a developer's own settings would decide what is tested
 
+ROOMY = 12 * 1024**3  # bytes: three times what the suite fills
 LAST = "test_coverage.py"  # judges what all the others have called
 
 
@@ -31,10 +32,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         coverage.save(ran)
 
 
+def _in_memory() -> Path | None:
+    """Where files cost no disk: hundreds of databases have very many of them. None where that is too small."""
+    shared_memory = Path("/dev/shm")
+    roomy = shared_memory.is_dir() and shutil.disk_usage(shared_memory).free > ROOMY
+    return shared_memory if roomy and os.access(shared_memory, os.W_OK) else None
+
+
 @pytest.fixture(scope="session")
 def room() -> Iterator[Path]:
     """A directory that servers without privileges can reach; pytest's own can't be."""
-    directory = Path(tempfile.mkdtemp(prefix="assistantd-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="assistantd-tests-", dir=_in_memory()))
     directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory)
