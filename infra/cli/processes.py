@@ -171,6 +171,7 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
     import asyncio
 
     from infra.stack.configuration import settings_for
+    from shared.audit.actor import command_line
     from shared.database import Database
     from shared.migrations import upgrade
     from shared.projects import keys
@@ -184,6 +185,6 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
             former = await keys.recognise(db, keys.digest(known)) if known else None
             if former is not None and not former.archived:
                 return known
-            return await keys.create(db, project)
+            return await keys.create(db, command_line(), project)
 
     print(asyncio.run(key()))
