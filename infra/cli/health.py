@@ -22,12 +22,12 @@ def healthcheck(
     name: Annotated[str, typer.Option(help="The worker's name, as it was started with.")] = "worker",
 ) -> None:
     """End with 0 if the process of this container answers, with 1 if not."""
-    if not (_worker_answers(name) if process == "worker" else _page_answers(LOCAL[process])):
+    if not (_worker_answers(name) if process == "worker" else page_answers(LOCAL[process])):
         raise typer.Exit(1)
 
 
-def _page_answers(url: str) -> bool:
-    """Plainly, or else over TLS: its certificate is for the name that clients use, and nothing is told to it here."""
+def page_answers(url: str) -> bool:
+    """Whether a process of this machine does: plainly, or else over TLS. Its certificate is for the name that clients use, and nothing is told to it here."""
     import http.client
     import ssl
     import urllib.request

@@ -22,6 +22,9 @@ EventOfOpenAI = Literal[
 EventOfOurs = Literal[
     "assistant.deleted",
     "assistant.file.deleted",
+    "data_key.deleted",
+    "data_key.retired",
+    "data_key.rewrapped",
     "file.deleted",
     "spend_limit.updated",
     "spend_limit.deleted",

@@ -1,6 +1,8 @@
 """What the command line does is in the audit log, under the name of who did it; and it reads and verifies the log."""
 
+import base64
 import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,15 @@ import pytest
 
 from infra.cli import app
 from infra.embedded.postgres import Postgres
+from shared.database import Database
+from shared.vault.masters import MasterKeys
+from shared.vault.vault import Vault
 from tests.organization.test_commands import command, said
 from tests.system import System, create_database
 
 WRITING = {
+    "encryption rewrap",
+    "encryption seal",
     "keys create",
     "keys revoke",
     "projects archive",
@@ -20,7 +27,7 @@ WRITING = {
     "projects limit",
     "projects rename",
 }
-READING = {"audit list", "audit verify", "keys list", "projects limits", "projects list"}
+READING = {"audit list", "audit verify", "encryption status", "keys list", "projects limits", "projects list"}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +112,26 @@ async def test_keys(alone: System) -> None:
         assert (await command(alone, "keys", "revoke", key)).returncode == 1
         assert [one[0] for one in noted(alone, key)] == ["api_key.created", "api_key.deleted"]
     assert alone.query("SELECT project_id FROM audit_entries WHERE resource_id = %s", admin) == [(None,), (None,)]
+
+
+async def test_keys_of_what_is_stored(alone: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each data key that is wrapped by another master, gives way to a new one, or is forgotten."""
+    former, master = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+    (project,) = await said(alone, "projects", "create", "Ur")
+    async with Database(alone.database_url, pool_size=1) as db:
+        key = str((await Vault(db, MasterKeys.parse(former)).current(project)).id)
+    monkeypatch.setenv("ASSISTANTD_DATA_DIR", str(alone.root))
+    monkeypatch.setenv("ASSISTANTD_ENCRYPTION_KEYS", f"{master},{former}")
+
+    await said(alone, "encryption", "rewrap")
+    await said(alone, "encryption", "rewrap")
+    await said(alone, "encryption", "seal", "--new-keys")
+    alone.query("UPDATE data_keys SET retired_at = now() - interval '1 day' WHERE id = %s", key)
+    await said(alone, "encryption", "seal")
+
+    assert [one[0] for one in noted(alone, key)] == ["data_key.rewrapped", "data_key.retired", "data_key.deleted"]
+    projects = "SELECT DISTINCT project_id FROM audit_entries WHERE resource_id = %s"
+    assert alone.query(projects, key) == [(project,)]
 
 
 async def test_preparing_is_an_act_too(alone: System) -> None:

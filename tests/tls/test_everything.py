@@ -3,10 +3,12 @@
 import asyncio
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import httpx2
 from openai import AsyncOpenAI
 
+from infra.cli.health import page_answers
 from infra.embedded.process import free_port
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import System
@@ -82,3 +84,11 @@ async def test_every_command(secure: System, ends: Ends) -> None:
         )
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     assert {name: end.plain for name, end in ends.all.items()} == dict.fromkeys(ends.all, 0)
+
+
+async def test_a_container_asks_its_own_process(secure: System) -> None:
+    """By loopback, for which no certificate is made."""
+    port = urlsplit(secure.base_url).port
+
+    assert await asyncio.to_thread(page_answers, f"http://127.0.0.1:{port}/healthz")
+    assert not await asyncio.to_thread(page_answers, f"http://127.0.0.1:{free_port()}/healthz")
