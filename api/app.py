@@ -12,6 +12,7 @@ from api.middleware import RequestContext
 from api.routes import (
     admin_keys,
     assistants,
+    audit_logs,
     files,
     health,
     models,
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> Application:
         (service_accounts.router, "Administration"),
         (admin_keys.router, "Administration"),
         (spend_limits.router, "Administration"),
+        (audit_logs.router, "Administration"),
         (usage.router, "Usage"),
     ):
         app.include_router(router, prefix="/v1", tags=[tag])

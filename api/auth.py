@@ -7,6 +7,7 @@ within that second on each process, by nothing but its own look at the row. No m
 import time
 from dataclasses import dataclass
 
+from shared.audit.actor import Actor
 from shared.database import Database
 from shared.projects import keys
 from shared.projects.keys import Known
@@ -33,12 +34,13 @@ class Unauthorized(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The project on whose behalf a request is made, by which of its keys, the dialect that it speaks, and what the
-    project may do. One that is `exhausted` has spent what it may.
+    """The project on whose behalf a request is made, by which of its keys and from where, the dialect that it
+    speaks, and what the project may do. One that is `exhausted` has spent what it may.
     """
 
     project_id: str
     key_id: str
+    actor: Actor
     exhausted: bool
     dialect: Dialect
     limits: Limits

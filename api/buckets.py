@@ -3,6 +3,7 @@
 Lists come as the official clients send them, `name[]=a&name[]=b`, or as curl's users do, `name=a&name=b`.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
@@ -58,27 +59,27 @@ async def _project_ids(
     listed: Annotated[Names, Query(alias="project_ids[]")] = None,
     plain: Annotated[Names, Query(alias="project_ids")] = None,
 ) -> list[str] | None:
-    return _both(listed, plain)
+    return both(listed, plain)
 
 
 async def _api_key_ids(
     listed: Annotated[Names, Query(alias="api_key_ids[]")] = None,
     plain: Annotated[Names, Query(alias="api_key_ids")] = None,
 ) -> list[str] | None:
-    return _both(listed, plain)
+    return both(listed, plain)
 
 
 async def _models(
     listed: Annotated[Names, Query(alias="models[]")] = None, plain: Annotated[Names, Query(alias="models")] = None
 ) -> list[str] | None:
-    return _both(listed, plain)
+    return both(listed, plain)
 
 
 async def _store_ids(
     listed: Annotated[Names, Query(alias="vector_store_ids[]")] = None,
     plain: Annotated[Names, Query(alias="vector_store_ids")] = None,
 ) -> list[str] | None:
-    return _both(listed, plain)
+    return both(listed, plain)
 
 
 ProjectIds = Annotated[list[str] | None, Depends(_project_ids)]
@@ -128,5 +129,6 @@ OfItems = Annotated[list[str], Depends(_by_item)]
 """What results are told apart by. There are no users, batches and tiers here: who asks for them is told so."""
 
 
-def _both(listed: list[str] | None, plain: list[str] | None) -> list[str] | None:
+def both(listed: Sequence[str] | None, plain: Sequence[str] | None) -> list[str] | None:
+    """A list in both spellings; None in neither is no list."""
     return None if listed is None and plain is None else [*(listed or ()), *(plain or ())]

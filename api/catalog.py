@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared import tls
 from shared.settings import Settings
 from shared.wire.shapes.files import ModelObject
 
@@ -26,6 +27,7 @@ class Catalog:
     def __init__(self, settings: Settings) -> None:
         self._aliases = settings.model_aliases
         self._endpoint = settings.upstream
+        self._authorities = settings.ca_file
         self._client: AsyncOpenAI | None = None
         self._asking = asyncio.Lock()
         self._upstream: dict[str, ModelObject] = {}
@@ -54,7 +56,7 @@ class Catalog:
                 try:
                     self._upstream = await self._ask(self._endpoint)
                 except Exception as error:  # noqa: BLE001 # whatever the endpoint sends must not cost us our own list
-                    log.warning("catalog.upstream_away", error=type(error).__name__)
+                    log.warning("catalog.upstream_away", error=tls.why(error) or type(error).__name__)
                 self._asked_at = time.monotonic()
         return self._upstream
 
@@ -64,7 +66,10 @@ class Catalog:
         if client is None:
             openai = await asyncio.to_thread(importlib.import_module, "openai")  # half a second, rarely needed
             base_url, key = endpoint
-            client = self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, timeout=5, max_retries=0)
+            http = openai.DefaultAsyncHttpxClient(verify=tls.verifying(self._authorities))
+            client = self._client = openai.AsyncOpenAI(
+                base_url=base_url, api_key=key, http_client=http, timeout=5, max_retries=0
+            )
         page: Any = await client.models.list()
         return {model.id: _model(model.id, model.created, model.owned_by) for model in page.data or []}
 

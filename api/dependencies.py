@@ -14,6 +14,7 @@ from api.admission import Admission, admission_of
 from api.auth import Caller
 from api.services import Services
 from shared import ids
+from shared.audit.actor import Actor
 from shared.errors import InvalidRequest
 from shared.table import Page
 from shared.wire import limits
@@ -46,8 +47,35 @@ async def _dialect(openai_beta: Annotated[str | None, Header(json_schema_extra=_
             )
 
 
+ADDRESS = 64  # characters of an address or a client's name that are kept
+USER_AGENT = 256
+
+
+async def _actor(request: Request) -> Actor:
+    """The key that `JsonRoute` has recognised, and where the request comes from: the address at the other end of the
+    connection, or what a proxy says in `X-Forwarded-For`, if it is one that uvicorn trusts (`FORWARDED_ALLOW_IPS`).
+    """
+    key = request.state.key
+    return Actor(
+        "admin_key" if key.project_id is None else "api_key",
+        key.id,
+        key.account_id,
+        _storable(request.client.host if request.client else None, ADDRESS),
+        _storable(request.headers.get("user-agent"), USER_AGENT),
+    )
+
+
+def _storable(said: str | None, at_most: int) -> str | None:
+    """What a header says, as Postgres can keep it."""
+    return None if said is None else said.replace("\0", "")[:at_most]
+
+
+TheActor = Annotated[Actor, Depends(_actor)]
+
+
 async def _caller(
     request: Request,
+    actor: TheActor,
     dialect: Annotated[Dialect, Depends(_dialect)],
     authorization: Annotated[str | None, Header()] = None,
 ) -> Caller:
@@ -58,7 +86,7 @@ async def _caller(
         raise LookupError("a route of a project was opened by a key to the administration")
     named = {name: value for name, value in request.path_params.items() if ids.is_id(value)}
     structlog.contextvars.bind_contextvars(project_id=key.project_id, **named)  # for logs, until the request's end
-    return Caller(key.project_id, key.id, key.exhausted, dialect, request.state.limits)
+    return Caller(key.project_id, key.id, actor, key.exhausted, dialect, request.state.limits)
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

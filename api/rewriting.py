@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -27,8 +28,8 @@ INSTRUCTIONS = (
 class Rewriter:
     """The model that says questions anew."""
 
-    def __init__(self, base_url: str, key: str, model: str) -> None:
-        self._endpoint = Endpoint(base_url, key)
+    def __init__(self, base_url: str, key: str, model: str, authorities: Path | None = None) -> None:
+        self._endpoint = Endpoint(base_url, key, authorities)
         self._model = model
 
     async def rewrite(self, query: str, spend: Spend) -> str:
@@ -53,7 +54,7 @@ def rewriter_of(settings: Settings) -> Rewriter | None:
     """The configured one; None where none is."""
     if settings.rewrite_model is None or settings.upstream is None:
         return None
-    return Rewriter(*settings.upstream, settings.rewrite_model)
+    return Rewriter(*settings.upstream, settings.rewrite_model, settings.ca_file)
 
 
 async def rewritten(rewriter: Rewriter | None, queries: Sequence[str], spend: Spend) -> list[str]:

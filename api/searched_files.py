@@ -74,7 +74,7 @@ async def take_out(services: Services, caller: Caller, assistant_id: str, file_i
     if store_id := _store_of(row):
         for file_id in file_ids:
             with suppress(NotFound):  # it was never searched, or isn't any more
-                await store_files.remove(services.executor, caller.project_id, store_id, file_id)
+                await store_files.remove(services.executor, caller.actor, caller.project_id, store_id, file_id)
 
 
 def searches(assistant: Row) -> bool:
@@ -136,7 +136,7 @@ async def put(services: Services, caller: Caller, owner: Owner, owner_id: str, f
         )
         if await stores.name_store(services.executor, caller.project_id, owner, owner_id, former, made["id"]):
             return services.doorbell.ring_for_files(made["id"], len(store.file_ids))
-        await stores.delete(services.executor, caller.project_id, made["id"])  # somebody else was faster
+        await stores.delete(services.executor, caller.actor, caller.project_id, made["id"])  # somebody else was faster
 
 
 async def _get(services: Services, caller: Caller, owner: Owner, owner_id: str) -> Row:

@@ -19,6 +19,7 @@ from typing import Literal
 
 Kind = Literal[
     "asst",
+    "audit_log",
     "thread",
     "msg",
     "run",
@@ -45,8 +46,8 @@ _ID = re.compile(rf"[a-z]+[_-]{_SUFFIX.pattern}")
 
 
 def prefix(kind: Kind) -> str:
-    """`asst_`, `thread_` …; files alone are spelt with a dash."""
-    return "file-" if kind == "file" else f"{kind}_"
+    """`asst_`, `thread_` …; files and entries of the audit log are spelt with a dash."""
+    return f"{kind}-" if kind in ("file", "audit_log") else f"{kind}_"
 
 
 def new(kind: Kind) -> str:

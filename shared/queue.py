@@ -17,6 +17,7 @@ import orjson
 from celery import Celery
 from kombu.entity import Queue
 
+from shared import tls
 from shared.redis import Command, Sender
 from shared.sentinel import Watched, is_watched
 from shared.settings import Settings
@@ -43,7 +44,8 @@ _MESSAGES: dict[str, Any] = {
 def celery_app(settings: Settings) -> Celery:
     """The Celery application that workers run and whose message format the doorbell speaks."""
     watched = Watched.parse(settings.redis_url) if is_watched(settings.redis_url) else None
-    app = Celery("assistantd", broker=settings.redis_url if watched is None else watched.broker_url, backend=None)
+    broker = tls.without_options(settings.redis_url) if watched is None else watched.broker_url
+    app = Celery("assistantd", broker=broker, backend=None)
     app.conf.update(
         _MESSAGES,
         task_acks_late=False,
@@ -56,6 +58,7 @@ def celery_app(settings: Settings) -> Celery:
         event_queue_ttl=5,
         event_queue_expires=60,
         broker_pool_limit=4,
+        broker_use_ssl=tls.of_redis(settings.redis_url) or False,  # Flower takes it from here alone
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from shared import tls
 from shared.metrics.process import DROPPED
 from shared.sentinel import Watched, is_watched
 from shared.settings import PREFIX, SettingsError
@@ -47,7 +48,7 @@ def connect(url: str, **options: Any) -> "redis.asyncio.Redis":
         "retry": Retry(NoBackoff(), 0),  # each of our callers knows better what to do next
     }
     if not is_watched(url):
-        return redis.asyncio.Redis.from_url(url, **options)
+        return redis.asyncio.Redis.from_url(tls.without_options(url), **options, **tls.of_redis(url))
     watched = Watched.parse(url)
     sentinel = Sentinel(watched.sentinels, sentinel_kwargs=watched.sentinel_options)
     return sentinel.master_for(watched.name, **watched.options, **options)
@@ -60,7 +61,8 @@ def refuse_cluster(url: str) -> None:
     if is_watched(url):
         return
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as client:
+        patience = {"socket_connect_timeout": 3, "socket_timeout": 3}
+        with redis.Redis.from_url(tls.without_options(url), **patience, **tls.of_redis(url)) as client:
             facts: Any = client.info("cluster")
     except AWAY:
         return

@@ -11,6 +11,7 @@ import binascii
 import difflib
 import json
 import os
+import ssl
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -107,6 +108,31 @@ def _master_keys(value: Any) -> Any:
     return value
 
 
+def _file(value: Any) -> Any:
+    """A file that is there. Its whole path: children work in another directory."""
+    if value is None:
+        return None
+    path = Path(value).absolute()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _authorities(value: Any) -> Any:
+    """Such a file with certificates in it."""
+    path = _file(value)
+    if path is not None:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as error:
+            raise ValueError(f"{path} holds no certificates: {error}") from None
+    return path
+
+
+ExistingFile = Annotated[Path, BeforeValidator(_file)]
+Authorities = Annotated[Path, BeforeValidator(_authorities)]
+
+
 def _aws(*names: str) -> AliasChoices:
     """Under the names that Amazon's own tools read. The last is the field's, for overrides."""
     return AliasChoices(*names[:-1], names[-1].upper(), names[-1])
@@ -178,6 +204,21 @@ class Settings(WithFiles):
     aws_access_key_id: str | None = Field(default=None, repr=False, validation_alias=_aws("aws_access_key_id"))
     aws_secret_access_key: SecretStr | None = Field(default=None, validation_alias=_aws("aws_secret_access_key"))
     aws_session_token: SecretStr | None = Field(default=None, validation_alias=_aws("aws_session_token"))
+    aws_ca_bundle: Path | None = Field(
+        default=None,
+        validation_alias=_aws("aws_ca_bundle"),
+        description="certificates of the authorities that the bucket's server may have its own from",
+    )
+
+    tls_certificate: ExistingFile | None = Field(
+        default=None, description="what the API (and the embedder) shows to clients, with those between it and its root"
+    )
+    tls_key: ExistingFile | None = Field(default=None, description="the key of that certificate, without a password")
+    ca_file: Authorities | None = Field(
+        default=None,
+        description="certificates of authorities to trust besides the public ones: for models, embeddings, reranker "
+        "and sandbox",
+    )
 
     encryption_keys: Annotated[SecretStr | None, BeforeValidator(_master_keys)] = Field(
         default=None, description="32 bytes in base64, or several such, separated by commas; the first one seals files"
@@ -280,6 +321,8 @@ class Settings(WithFiles):
             raise ValueError(f"{PREFIX}RERANKER_BASE_URL and {PREFIX}RERANKER_MODEL: give both or neither")
         if (self.sandbox_url is None) != (self.sandbox_secret is None):
             raise ValueError(f"{PREFIX}SANDBOX_URL and {PREFIX}SANDBOX_SECRET: give both or neither")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY: give both or neither")
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together or not at all")
         return self

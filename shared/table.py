@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Table, TextClause, delete, insert, update
+from sqlalchemy import Table, TextClause, insert, update
 from sqlmodel import SQLModel
 
+from shared.audit.statements import note
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest
 from shared.ids import Kind, is_well_formed
@@ -33,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "service_accounts": "svc_acct",
     "api_keys": "key",
     "admin_keys": "key",
+    "audit_entries": "audit_log",
 }
 """By which prefix the ids of a listed table are known."""
 
@@ -111,10 +113,9 @@ async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mappin
     return await db.one(update(table).where(*_equal(table, keys)).values(values).returning(*table.c))
 
 
-async def remove(db: Executor, model: type[SQLModel], keys: Keys) -> bool:
-    """Delete the row and what the database cascades to; False if there was none."""
-    table = _table(model)
-    return await db.one(delete(table).where(*_equal(table, keys)).returning(table.c.id)) is not None
+async def remove(db: Executor, model: type[SQLModel], keys: Keys, entry: str) -> bool:
+    """Delete the row and what the database cascades to, and note the entry; False if there was none, and no entry."""
+    return await db.one(_delete(_table(model).name, tuple(keys)), {**keys, "entry": entry}) is not None
 
 
 async def page(
@@ -161,6 +162,12 @@ async def _gone(
 @cache
 def _select(table: str, keys: tuple[str, ...]) -> TextClause:
     return named(f"get {table}", f"SELECT * FROM {table} WHERE {_where(keys)}")
+
+
+@cache
+def _delete(table: str, keys: tuple[str, ...]) -> TextClause:
+    gone = f"DELETE FROM {table} WHERE {_where(keys)} RETURNING id"
+    return named(f"delete {table}", f"WITH gone AS ({gone}), {note('gone')} SELECT id FROM gone")
 
 
 class _Shape(NamedTuple):

@@ -24,6 +24,7 @@ from openai import AsyncOpenAI
 from psycopg import sql
 
 from infra.embedded.process import free_port
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.migrations import upgrade
 from shared.projects import keys
@@ -117,12 +118,12 @@ class System:
     async def key(self, project: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None) -> str:
         """A new key to the project of that name."""
         async with Database(self.database_url, pool_size=2) as database:
-            return await keys.create(database, project, scopes=scopes, expires_in=expires_in)
+            return await keys.create(database, command_line(), project, scopes=scopes, expires_in=expires_in)
 
     async def admin_key(self, scopes: Sequence[str] | None = None) -> str:
         """A new key to the administration."""
         async with Database(self.database_url, pool_size=2) as database:
-            return (await keys.create_admin(database, "tests", scopes)).value
+            return (await keys.create_admin(database, command_line(), "tests", scopes)).value
 
     def stop(self) -> None:
         """Stop whatever still runs."""

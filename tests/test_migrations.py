@@ -7,6 +7,7 @@ from alembic import command
 from psycopg import sql
 
 from infra.embedded.postgres import Postgres
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.migrations import config
 from shared.projects import keys
@@ -59,7 +60,7 @@ async def test_keys_from_before_there_were_service_accounts(postgres: Postgres) 
             ("key_1", "svc_acct_1"),
             ("key_2", "svc_acct_2"),
         ]
-        await keys.remove(db, "proj_1", "key_1")
+        await keys.remove(db, command_line(), "proj_1", "key_1")
         assert await keys.recognise(db, keys.digest("one")) is None
 
 

@@ -148,7 +148,8 @@ class WorkerServices:
 def _sandbox(settings: Settings) -> SandboxClients | None:
     if settings.sandbox_url is None or settings.sandbox_secret is None:
         return None
-    return SandboxClients(settings.sandbox_url.split(","), settings.sandbox_secret.get_secret_value())
+    secret = settings.sandbox_secret.get_secret_value()
+    return SandboxClients(settings.sandbox_url.split(","), secret, settings.ca_file)
 
 
 def _claims(settings: Settings) -> int:

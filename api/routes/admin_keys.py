@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 
-from api.dependencies import KeyId, ThePageOfOrganization, TheServices
+from api.dependencies import KeyId, TheActor, ThePageOfOrganization, TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from shared.projects import keys
@@ -18,9 +18,10 @@ router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/organization/admin_api_keys")
-async def create_admin_key(body: CreateAdminKey, services: TheServices) -> Reply[MadeAdminKeyObject]:
+async def create_admin_key(body: CreateAdminKey, actor: TheActor, services: TheServices) -> Reply[MadeAdminKeyObject]:
     """Create a key to the administration, which is shown this once."""
-    made = await keys.create_admin(services.executor, body.name, expires_in=lifetime(body.expires_in_seconds))
+    ends = lifetime(body.expires_in_seconds)
+    made = await keys.create_admin(services.executor, actor, body.name, expires_in=ends)
     return reply(made_admin_key_object(made))
 
 
@@ -40,7 +41,7 @@ async def get_admin_key(key_id: KeyId, services: TheServices) -> Reply[AdminKeyO
 
 
 @router.delete("/organization/admin_api_keys/{key_id}")
-async def delete_admin_key(key_id: KeyId, services: TheServices) -> Reply[Deleted]:
+async def delete_admin_key(key_id: KeyId, actor: TheActor, services: TheServices) -> Reply[Deleted]:
     """Revoke a key; also the one that asks, and the last one: the command line makes another."""
-    await keys.remove_admin(services.executor, key_id)
+    await keys.remove_admin(services.executor, actor, key_id)
     return reply(deleted("organization.admin_api_key.deleted", key_id))

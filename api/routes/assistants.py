@@ -72,5 +72,5 @@ async def modify_assistant(
 @router.delete("/assistants/{assistant_id}")
 async def delete_assistant(assistant_id: AssistantId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete an assistant; its runs and messages stay."""
-    await assistants.delete(services.executor, caller.project_id, assistant_id)
+    await assistants.delete(services.executor, caller.actor, caller.project_id, assistant_id)
     return reply(deleted("assistant.deleted", assistant_id))

@@ -77,7 +77,7 @@ async def get_file(file_id: FileId, caller: TheCaller, services: TheServices) ->
 @router.delete("/files/{file_id}")
 async def delete_file(file_id: FileId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete a file."""
-    await files.delete(services.executor, services.store, caller.project_id, file_id)
+    await files.delete(services.executor, caller.actor, services.store, caller.project_id, file_id)
     return reply(deleted("file", file_id))
 
 

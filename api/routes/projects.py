@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 
-from api.dependencies import KeyId, ProjectId, ThePageOfOrganization, TheServices
+from api.dependencies import KeyId, ProjectId, TheActor, ThePageOfOrganization, TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from shared.projects import commands as projects
@@ -18,9 +18,9 @@ router = APIRouter(route_class=JsonRoute)
 
 
 @router.post("/organization/projects")
-async def create_project(body: CreateProject, services: TheServices) -> Reply[ProjectObject]:
+async def create_project(body: CreateProject, actor: TheActor, services: TheServices) -> Reply[ProjectObject]:
     """Create a project."""
-    return reply(project_object(await projects.create(services.executor, body.name)))
+    return reply(project_object(await projects.create(services.executor, actor, body.name)))
 
 
 @router.get("/organization/projects")
@@ -41,15 +41,17 @@ async def get_project(project_id: ProjectId, services: TheServices) -> Reply[Pro
 
 
 @router.post("/organization/projects/{project_id}")
-async def modify_project(project_id: ProjectId, body: ModifyProject, services: TheServices) -> Reply[ProjectObject]:
+async def modify_project(
+    project_id: ProjectId, body: ModifyProject, actor: TheActor, services: TheServices
+) -> Reply[ProjectObject]:
     """Give a project another name, or other limits."""
-    return reply(project_object(await projects.modify(services.executor, project_id, body.columns())))
+    return reply(project_object(await projects.modify(services.executor, actor, project_id, body.columns())))
 
 
 @router.post("/organization/projects/{project_id}/archive")
-async def archive_project(project_id: ProjectId, services: TheServices) -> Reply[ProjectObject]:
+async def archive_project(project_id: ProjectId, actor: TheActor, services: TheServices) -> Reply[ProjectObject]:
     """Close a project for good; its data stay."""
-    return reply(project_object(await projects.archive(services.executor, project_id)))
+    return reply(project_object(await projects.archive(services.executor, actor, project_id)))
 
 
 @router.get("/organization/projects/{project_id}/api_keys")
@@ -71,7 +73,9 @@ async def get_project_key(project_id: ProjectId, api_key_id: KeyId, services: Th
 
 
 @router.delete("/organization/projects/{project_id}/api_keys/{api_key_id}")
-async def delete_project_key(project_id: ProjectId, api_key_id: KeyId, services: TheServices) -> Reply[Deleted]:
+async def delete_project_key(
+    project_id: ProjectId, api_key_id: KeyId, actor: TheActor, services: TheServices
+) -> Reply[Deleted]:
     """Revoke a key; the original does so only together with its service account."""
-    await keys.remove(services.executor, project_id, api_key_id)
+    await keys.remove(services.executor, actor, project_id, api_key_id)
     return reply(deleted("organization.project.api_key.deleted", api_key_id))

@@ -5,14 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from api.catalog import Catalog
-from api.dependencies import ProjectId, TheServices
+from api.dependencies import ProjectId, TheActor, TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from shared.database import Executor
 from shared.errors import InvalidRequest, NotFound
 from shared.projects import limits as project_limits
+from shared.projects.limits import RATE_LIMIT
 from shared.wire import limits
-from shared.wire.administration import RATE_LIMIT, ModifyRateLimit, rate_limit_object
+from shared.wire.administration import ModifyRateLimit, rate_limit_object
 from shared.wire.objects import list_object
 from shared.wire.shapes.administration import RateLimitObject
 from shared.wire.shapes.lists import ListObject
@@ -39,7 +40,11 @@ async def list_rate_limits(
 
 @router.post("/organization/projects/{project_id}/rate_limits/{rate_limit_id:path}")
 async def modify_rate_limit(
-    project_id: ProjectId, rate_limit_id: Annotated[str, Path()], body: ModifyRateLimit, services: TheServices
+    project_id: ProjectId,
+    rate_limit_id: Annotated[str, Path()],
+    body: ModifyRateLimit,
+    actor: TheActor,
+    services: TheServices,
 ) -> Reply[RateLimitObject]:
     """Change the limits of one model; names may contain slashes."""
     model = rate_limit_id.removeprefix(RATE_LIMIT)
@@ -47,7 +52,7 @@ async def modify_rate_limit(
     known = model in every or await services.catalog.get(model) is not None
     if not rate_limit_id.startswith(RATE_LIMIT) or not 0 < len(model) <= limits.MODEL_NAME or not known:
         raise NotFound("rate limit", rate_limit_id)
-    row = await project_limits.modify_rate(services.executor, project_id, model, body.columns())
+    row = await project_limits.modify_rate(services.executor, actor, project_id, model, body.columns())
     return reply(rate_limit_object(model, row))
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import AccountId, ProjectId, ThePageOfOrganization, TheServices
+from api.dependencies import AccountId, ProjectId, TheActor, ThePageOfOrganization, TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from shared.projects import commands as projects
@@ -25,12 +25,13 @@ router = APIRouter(route_class=JsonRoute)
 
 @router.post("/organization/projects/{project_id}/service_accounts")
 async def create_service_account(
-    project_id: ProjectId, body: CreateAccount, services: TheServices
+    project_id: ProjectId, body: CreateAccount, actor: TheActor, services: TheServices
 ) -> Reply[MadeAccountObject]:
     """Create a service account. Its key is shown this once, and opens all of the project."""
     if body.create_service_account_only:
-        return reply(made_account_object(await projects.create_account(services.executor, project_id, body.name), None))
-    row, key = await keys.create_account(services.executor, project_id, body.name)
+        bare = await projects.create_account(services.executor, actor, project_id, body.name)
+        return reply(made_account_object(bare, None))
+    row, key = await keys.create_account(services.executor, actor, project_id, body.name)
     return reply(made_account_object(row, key))
 
 
@@ -52,30 +53,35 @@ async def get_service_account(
 
 @router.post("/organization/projects/{project_id}/service_accounts/{service_account_id}")
 async def modify_service_account(
-    project_id: ProjectId, service_account_id: AccountId, body: ModifyAccount, services: TheServices
+    project_id: ProjectId, service_account_id: AccountId, body: ModifyAccount, actor: TheActor, services: TheServices
 ) -> Reply[AccountObject]:
     """Give a service account another name."""
-    row = await projects.modify_account(services.executor, project_id, service_account_id, body.name)
+    row = await projects.modify_account(services.executor, actor, project_id, service_account_id, body.name)
     return reply(account_object(row))
 
 
 @router.delete("/organization/projects/{project_id}/service_accounts/{service_account_id}")
 async def delete_service_account(
-    project_id: ProjectId, service_account_id: AccountId, services: TheServices
+    project_id: ProjectId, service_account_id: AccountId, actor: TheActor, services: TheServices
 ) -> Reply[Deleted]:
     """Delete a service account, and its keys with it."""
-    await projects.remove_account(services.executor, project_id, service_account_id)
+    await projects.remove_account(services.executor, actor, project_id, service_account_id)
     return reply(deleted("organization.project.service_account.deleted", service_account_id))
 
 
 @router.post("/organization/projects/{project_id}/service_accounts/{service_account_id}/api_keys")
 async def create_service_account_key(
-    project_id: ProjectId, service_account_id: AccountId, services: TheServices, body: CreateKey | None = None
+    project_id: ProjectId,
+    service_account_id: AccountId,
+    actor: TheActor,
+    services: TheServices,
+    body: CreateKey | None = None,
 ) -> Reply[MadeKeyObject]:
     """Give a service account another key, which is shown this once."""
     wanted = body or CreateKey()
     made = await keys.add(
         services.executor,
+        actor,
         project_id,
         service_account_id,
         keys.UNNAMED if wanted.name is None else wanted.name,

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import ProjectId, TheServices
+from api.dependencies import ProjectId, TheActor, TheServices
 from api.json_route import JsonRoute
 from api.replies import Reply, reply
 from shared.usage import budgets
@@ -19,15 +19,17 @@ async def get_spend_limit(project_id: ProjectId, services: TheServices) -> Reply
 
 
 @router.post("/organization/projects/{project_id}/spend_limit")
-async def put_spend_limit(project_id: ProjectId, body: PutSpendLimit, services: TheServices) -> Reply[SpendLimitObject]:
+async def put_spend_limit(
+    project_id: ProjectId, body: PutSpendLimit, actor: TheActor, services: TheServices
+) -> Reply[SpendLimitObject]:
     """Limit what the project may spend in a month, or say from what on its owners are to be told."""
     alert = body.assistantd.alert_amount if body.assistantd else None
-    row = await budgets.put(services.executor, services.prices, project_id, body.threshold_amount, alert)
+    row = await budgets.put(services.executor, actor, services.prices, project_id, body.threshold_amount, alert)
     return reply(spend_limit_object(row))
 
 
 @router.delete("/organization/projects/{project_id}/spend_limit")
-async def delete_spend_limit(project_id: ProjectId, services: TheServices) -> Reply[SpendLimitDeleted]:
+async def delete_spend_limit(project_id: ProjectId, actor: TheActor, services: TheServices) -> Reply[SpendLimitDeleted]:
     """Let the project spend what it will."""
-    await budgets.remove(services.executor, project_id)
+    await budgets.remove(services.executor, actor, project_id)
     return reply({"object": "project.spend_limit.deleted", "deleted": True})

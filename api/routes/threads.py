@@ -87,7 +87,7 @@ async def modify_thread(
 @router.delete("/threads/{thread_id}")
 async def delete_thread(thread_id: ThreadId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete a thread with all that is in it; an active run ends without a trace."""
-    await threads.delete(services.executor, caller.project_id, thread_id)
+    await threads.delete(services.executor, caller.actor, caller.project_id, thread_id)
     return reply(deleted("thread.deleted", thread_id))
 
 
@@ -147,5 +147,5 @@ async def delete_message(
     thread_id: ThreadId, message_id: MessageId, caller: TheCaller, services: TheServices
 ) -> Reply[Deleted]:
     """Delete a message."""
-    await threads.delete_message(services.executor, caller.project_id, thread_id, message_id)
+    await threads.delete_message(services.executor, caller.actor, caller.project_id, thread_id, message_id)
     return reply(deleted("thread.message.deleted", message_id))

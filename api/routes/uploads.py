@@ -52,4 +52,5 @@ async def complete_upload(
 @router.post("/uploads/{upload_id}/cancel")
 async def cancel_upload(upload_id: UploadId, caller: TheCaller, services: TheServices) -> Reply[UploadObject]:
     """Give the upload up."""
-    return reply(upload_object(await uploads.cancel(services.executor, caller.project_id, upload_id)))
+    row = await uploads.cancel(services.executor, caller.actor, caller.project_id, upload_id)
+    return reply(upload_object(row))

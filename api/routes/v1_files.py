@@ -60,7 +60,7 @@ async def detach_file(
     assistant_id: AssistantId, file_id: FileId, caller: TheCaller, services: TheServices
 ) -> Reply[Deleted]:
     """Detach a file from the assistant; the file itself stays."""
-    await assistants.detach_file(services.executor, caller.project_id, assistant_id, file_id)
+    await assistants.detach_file(services.executor, caller.actor, caller.project_id, assistant_id, file_id)
     await searched_files.take_out(services, caller, assistant_id, [file_id])
     return reply(deleted("assistant.file.deleted", file_id))
 

@@ -78,7 +78,7 @@ async def remove_file(
     vector_store_id: VectorStoreId, file_id: FileId, caller: TheCaller, services: TheServices
 ) -> Reply[Deleted]:
     """Take a file out of a vector store; the file itself stays."""
-    await files.remove(services.executor, caller.project_id, vector_store_id, file_id)
+    await files.remove(services.executor, caller.actor, caller.project_id, vector_store_id, file_id)
     return reply(deleted("vector_store.file.deleted", file_id))
 
 

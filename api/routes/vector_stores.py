@@ -57,7 +57,7 @@ async def modify_store(
 @router.delete("/vector_stores/{vector_store_id}")
 async def delete_store(vector_store_id: VectorStoreId, caller: TheCaller, services: TheServices) -> Reply[Deleted]:
     """Delete a vector store; the files themselves stay."""
-    await stores.delete(services.executor, caller.project_id, vector_store_id)
+    await stores.delete(services.executor, caller.actor, caller.project_id, vector_store_id)
     return reply(deleted("vector_store.deleted", vector_store_id))
 
 

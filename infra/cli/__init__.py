@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import demo, doctor, encryption, health, keys, processes, projects, sandbox, status, up
+from infra.cli import audit, demo, doctor, encryption, health, keys, processes, projects, sandbox, status, up
 
 app = typer.Typer(
     name="assistantd",
@@ -32,6 +32,7 @@ app.command("local-model", hidden=True)(processes.local_model)
 app.command("healthcheck", hidden=True)(health.healthcheck)
 app.command("prepare", hidden=True)(processes.prepare)
 app.add_typer(keys.app, name="keys", help="API keys: create, list, revoke.")
+app.add_typer(audit.app, name="audit", help="The audit log: list, verify.")
 app.add_typer(encryption.app, name="encryption", help="Files at rest: state, another master key, other data keys.")
 app.add_typer(projects.app, name="projects", help="Projects: create, list, rename, archive.")
 

@@ -40,10 +40,11 @@ def status(data_dir: DataDir = None) -> None:
 @app.command("rewrap")
 def rewrap(data_dir: DataDir = None) -> None:
     """Wrap every data key by the first of ASSISTANTD_ENCRYPTION_KEYS; the others are not needed afterwards."""
+    from shared.audit.actor import command_line
 
     async def done(db: "Database") -> str:
         vault = _store(data_dir, db).keys
-        return f"{await vault.rewrap()} data keys rewrapped by the master key {vault.master}"
+        return f"{await vault.rewrap(command_line())} data keys rewrapped by the master key {vault.master}"
 
     print(_with_database(data_dir, done))
 
@@ -60,13 +61,14 @@ def seal(
 
     It may be broken off and begun again, while everything else goes on.
     """
+    from shared.audit.actor import command_line
     from shared.files.resealing import reseal
 
     async def done(db: "Database") -> str:
         store = _store(data_dir, db)
         if new_keys:
-            print(f"{await store.keys.retire()} data keys retired", file=sys.stderr)
-        return str(await reseal(db, store))
+            print(f"{await store.keys.retire(command_line())} data keys retired", file=sys.stderr)
+        return str(await reseal(db, command_line(), store))
 
     print(_with_database(data_dir, done))
 

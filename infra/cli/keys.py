@@ -40,6 +40,7 @@ def create(
     """Make a key. It is the last line of the output, and can't be shown again."""
     if (project is None) != admin:
         raise typer.BadParameter("give either --project or --admin")
+    from shared.audit.actor import command_line
     from shared.projects import keys
     from shared.projects.scopes import OF_ADMINS, OF_PROJECTS
 
@@ -48,8 +49,8 @@ def create(
     async def made(db: "Database") -> str:
         keys.check_scopes(scope or [], OF_ADMINS if project is None else OF_PROJECTS)
         if project is None:
-            return (await keys.create_admin(db, name, scope, expires_in)).value
-        return await keys.create(db, project, name, scope, expires_in)
+            return (await keys.create_admin(db, command_line(), name, scope, expires_in)).value
+        return await keys.create(db, command_line(), project, name, scope, expires_in)
 
     print(with_database(data_dir, made))
 
@@ -78,9 +79,10 @@ def list_all(data_dir: DataDir = None) -> None:
 @app.command("revoke")
 def revoke(key_id: str, data_dir: DataDir = None) -> None:
     """Close a key for good, whichever kind it is."""
+    from shared.audit.actor import command_line
     from shared.projects import keys
 
-    if not with_database(data_dir, lambda db: keys.revoke(db, key_id)):
+    if not with_database(data_dir, lambda db: keys.revoke(db, command_line(), key_id)):
         print(f"there is no open key {key_id}", file=sys.stderr)
         raise typer.Exit(1)
 

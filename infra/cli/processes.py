@@ -20,6 +20,7 @@ def api(
     import uvicorn
 
     from api.app import create_app
+    from infra.serving import factory_of
     from infra.stack.configuration import settings_for
     from shared.metrics.listener import listen
     from shared.redis import refuse_cluster
@@ -38,6 +39,7 @@ def api(
         log_config=None,
         access_log=False,
         server_header=False,
+        ssl_context_factory=factory_of(settings),
         timeout_graceful_shutdown=round(settings.drain_timeout.total_seconds()),
     )
     loaded(wait=wait)
@@ -132,6 +134,7 @@ def embedder(
     """
     from functools import partial
 
+    from infra.serving import context_of
     from infra.stack.configuration import settings_for
     from shared.logs import configure_logging
     from shared.metrics.listener import listen
@@ -150,7 +153,8 @@ def embedder(
 
     listen(settings)
     loaded(wait=False)
-    run(Model(), settings.embedding_api_key.get_secret_value(), host, port, partial(notify_ready, settings))
+    key, secure = settings.embedding_api_key.get_secret_value(), context_of(settings)
+    run(Model(), key, host, port, partial(notify_ready, settings), secure)
 
 
 def migrate(data_dir: DataDir = None) -> None:
@@ -171,6 +175,7 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
     import asyncio
 
     from infra.stack.configuration import settings_for
+    from shared.audit.actor import command_line
     from shared.database import Database
     from shared.migrations import upgrade
     from shared.projects import keys
@@ -184,6 +189,6 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
             former = await keys.recognise(db, keys.digest(known)) if known else None
             if former is not None and not former.archived:
                 return known
-            return await keys.create(db, project)
+            return await keys.create(db, command_line(), project)
 
     print(asyncio.run(key()))

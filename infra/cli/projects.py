@@ -41,9 +41,10 @@ def _option(told: str) -> Any:
 @app.command("create")
 def create(name: str, data_dir: DataDir = None) -> None:
     """Make a project; its id is the last line of the output."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
-    print(with_database(data_dir, lambda db: projects.create(db, name))["id"])
+    print(with_database(data_dir, lambda db: projects.create(db, command_line(), name))["id"])
 
 
 @app.command("list")
@@ -60,9 +61,10 @@ def list_all(data_dir: DataDir = None) -> None:
 @app.command("rename")
 def rename(project_id: str, name: str, data_dir: DataDir = None) -> None:
     """Give a project another name."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
-    with_database(data_dir, lambda db: projects.modify(db, project_id, {"name": name}))
+    with_database(data_dir, lambda db: projects.modify(db, command_line(), project_id, {"name": name}))
 
 
 @app.command("budget")
@@ -75,16 +77,18 @@ def budget(
 ) -> None:
     """Say what a project may spend in a calendar month, UTC; without options, show it."""
     from infra.stack.configuration import settings_for
+    from shared.audit.actor import command_line
     from shared.usage import budgets
     from shared.usage.prices import PriceList
 
     if none:
-        with_database(data_dir, lambda db: budgets.remove(db, project_id))
+        with_database(data_dir, lambda db: budgets.remove(db, command_line(), project_id))
         return
     prices = PriceList.load(settings_for(data_dir, without_redis=True).prices)
     cents = {"limit": _cents(limit), "alert": _cents(alert)}
     if any(cents.values()):
-        row = with_database(data_dir, lambda db: budgets.put(db, prices, project_id, cents["limit"], cents["alert"]))
+        by, both = command_line(), (cents["limit"], cents["alert"])
+        row = with_database(data_dir, lambda db: budgets.put(db, by, prices, project_id, *both))
     else:
         row = with_database(data_dir, lambda db: budgets.get(db, prices, project_id))
     told = [f"{name} ${row[f'{name}_cents'] / 100:.2f}" for name in cents if row[f"{name}_cents"] is not None]
@@ -99,9 +103,10 @@ def _cents(dollars: float | None) -> int | None:
 @app.command("archive")
 def archive(project_id: str, data_dir: DataDir = None) -> None:
     """Close a project for good: its keys open nothing any more, its data stay."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
-    with_database(data_dir, lambda db: projects.archive(db, project_id))
+    with_database(data_dir, lambda db: projects.archive(db, command_line(), project_id))
 
 
 @app.command("limit")
@@ -119,6 +124,7 @@ def limit(
     data_dir: DataDir = None,
 ) -> None:
     """Limit what a project may do. Every process knows it a second later."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
     from shared.projects import limits
 
@@ -137,9 +143,9 @@ def limit(
 
     async def change(db: "Database") -> None:
         if model is None:
-            await projects.modify(db, project_id, changes)
+            await projects.modify(db, command_line(), project_id, changes)
         else:
-            await limits.modify_rate(db, project_id, model, changes)
+            await limits.modify_rate(db, command_line(), project_id, model, changes)
 
     with_database(data_dir, change)
 

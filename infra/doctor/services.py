@@ -6,11 +6,11 @@ from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any
 
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 from sqlalchemy.exc import DBAPIError
 
 from infra.doctor.finding import Finding, fail, ok, warn
-from shared import ids
+from shared import ids, tls
 from shared.database import Database
 from shared.embeddings.client import Refused, Unavailable
 from shared.embeddings.reranker import reranker_of
@@ -68,7 +68,8 @@ async def _some_model(settings: Settings) -> str | None:
     if settings.upstream is None:
         return None
     base_url, key = settings.upstream
-    async with AsyncOpenAI(base_url=base_url, api_key=key, timeout=LIST_S, max_retries=0) as client:
+    http = DefaultAsyncHttpxClient(verify=tls.verifying(settings.ca_file))
+    async with AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, timeout=LIST_S, max_retries=0) as client:
         try:
             page: Any = await client.models.list()
         except OpenAIError:
@@ -161,7 +162,7 @@ async def examine_sandbox(settings: Settings) -> AsyncIterator[Finding]:
         yield warn("sandbox", "none is configured (ASSISTANTD_SANDBOX_URL): runs that use code_interpreter fail")
         return
     for url in settings.sandbox_url.split(","):
-        async with SandboxClient(url, settings.sandbox_secret.get_secret_value()) as client:
+        async with SandboxClient(url, settings.sandbox_secret.get_secret_value(), settings.ca_file) as client:
             yield await _sandbox(url, client)
 
 

@@ -13,6 +13,7 @@ from shared.settings import AWS, PREFIX, Given, Settings, SettingsError, load
 
 DATABASE, REDIS, MODEL = f"{PREFIX}DATABASE_URL", f"{PREFIX}REDIS_URL", f"{PREFIX}MODEL_"
 EMBEDDING, RERANKER, ENCRYPTION = f"{PREFIX}EMBEDDING_", f"{PREFIX}RERANKER_", f"{PREFIX}ENCRYPTION_"
+TLS = f"{PREFIX}TLS_"
 TRACES = "OTEL_"  # there may be a key in its headers
 
 _AWS = {name for name in Settings.model_fields if name.startswith(AWS.lower())}

@@ -24,6 +24,7 @@ from infra.stack.configuration import (
     MODEL,
     REDIS,
     RERANKER,
+    TLS,
     TRACES,
     Given,
     environment,
@@ -127,7 +128,7 @@ def assemble(directory: DataDirectory, options: Options) -> Stack:
         workers=[programs.worker(number) for number in range(1, options.workers + 1)],
         api=programs.api(options),
         flowers=[programs.flower(flower_port, password)] if options.flower else [],
-        base_url=_base_url(options.host, options.port),
+        base_url=_base_url(options.host, options.port, secure=settings.tls_certificate is not None),
         flower_url=f"http://{FLOWER_USER}:{password}@{LOOPBACK}:{flower_port}" if options.flower else None,
         is_toy=is_toy,
         blocked_by=blocked_by,
@@ -159,7 +160,7 @@ class _Programs:
 
     def embedder(self, port: int, number: int) -> Program:
         """The embedding model."""
-        needless = (DATABASE, REDIS, ENCRYPTION, MODEL, AWS, RERANKER, TRACES)
+        needless = (DATABASE, REDIS, ENCRYPTION, MODEL, AWS, RERANKER, TRACES, TLS)  # it is asked on loopback alone
         variables = self._observed(without(self._ours, *needless), number)
         return self._make(Program, "embedder", "embedder", "--port", str(port), environment=variables)
 
@@ -258,8 +259,8 @@ def _with_sandbox(settings: Settings, url: str, secret: str) -> Settings:
     return settings.model_copy(update={"sandbox_url": url, "sandbox_secret": SecretStr(secret)})
 
 
-def _base_url(host: str, port: int) -> str:
+def _base_url(host: str, port: int, *, secure: bool) -> str:
     """Where clients on this machine connect."""
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     name = LOOPBACK if everywhere else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
+    return f"{'https' if secure else 'http'}://{name}:{port}"

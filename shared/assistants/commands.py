@@ -6,6 +6,8 @@ from typing import Any
 from shared import ids, table
 from shared.assistants import statements
 from shared.assistants.rows import Assistant
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.errors import InvalidRequest, NotFound, found
 from shared.wire import limits
@@ -32,9 +34,10 @@ async def modify(db: Executor, project_id: str, assistant_id: str, columns: Mapp
     )
 
 
-async def delete(db: Executor, project_id: str, assistant_id: str) -> None:
+async def delete(db: Executor, by: Actor, project_id: str, assistant_id: str) -> None:
     """Delete the assistant; its runs and messages stay. Raises NotFound."""
-    if not await table.remove(db, Assistant, {"id": assistant_id, "project_id": project_id}):
+    told = entry(by, "assistant.deleted", assistant_id, project_id)
+    if not await table.remove(db, Assistant, {"id": assistant_id, "project_id": project_id}, told):
         raise NotFound("assistant", assistant_id)
 
 
@@ -49,9 +52,10 @@ async def attach_file(db: Executor, project_id: str, assistant_id: str, file_id:
         )
 
 
-async def detach_file(db: Executor, project_id: str, assistant_id: str, file_id: str) -> None:
+async def detach_file(db: Executor, by: Actor, project_id: str, assistant_id: str, file_id: str) -> None:
     """Take a file out of v1's `file_ids`; the file stays. Raises NotFound."""
-    params = {"id": assistant_id, "project_id": project_id, "file_id": file_id}
+    told = entry(by, "assistant.file.deleted", file_id, project_id, {"assistant_id": assistant_id})
+    params = {"id": assistant_id, "project_id": project_id, "file_id": file_id, "entry": told}
     if await db.one(statements.DETACH_FILE, params) is None:
         await get(db, project_id, assistant_id)
         raise NotFound("file", file_id)

@@ -2,6 +2,8 @@
 
 from sqlalchemy import text
 
+from shared.audit.statements import note
+
 _NAMED = "file_ids @> to_jsonb(CAST(:file_id AS text))"
 
 # Two that attach at once can't pass the limit together; attaching what is attached changes nothing.
@@ -10,5 +12,7 @@ UPDATE assistants SET file_ids = CASE WHEN {_NAMED} THEN file_ids ELSE file_ids 
 WHERE id = :id AND project_id = :project_id AND ({_NAMED} OR jsonb_array_length(file_ids) < :most) RETURNING id""")
 
 DETACH_FILE = text(f"""
-UPDATE assistants SET file_ids = file_ids - CAST(:file_id AS text)
-WHERE id = :id AND project_id = :project_id AND {_NAMED} RETURNING id""")
+WITH detached AS (
+  UPDATE assistants SET file_ids = file_ids - CAST(:file_id AS text)
+  WHERE id = :id AND project_id = :project_id AND {_NAMED} RETURNING id), {note("detached")}
+SELECT id FROM detached""")

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
+from shared import tls
 from shared.settings import Settings
 from shared.tracing import genai
 
@@ -41,7 +43,8 @@ class Refused(Exception):
 class Endpoint:
     """Where requests in OpenAI's manner are sent. The client is loaded with the first one: it takes half a second."""
 
-    def __init__(self, base_url: str, key: str) -> None:
+    def __init__(self, base_url: str, key: str, authorities: Path | None = None) -> None:
+        self._authorities = authorities
         self._where = {"base_url": base_url, "api_key": key}
         self._client: Any = None
         self._openai: Any = None
@@ -61,7 +64,7 @@ class Endpoint:
                 raise Unavailable(f"HTTP {status}") from error
             raise Refused(f"answered with {status}") from error
         except errors.OpenAIError as error:
-            raise Unavailable(type(error.__cause__ or error).__name__) from error
+            raise Unavailable(tls.why(error) or type(error.__cause__ or error).__name__) from error
         return answer.content
 
     async def close(self) -> None:
@@ -73,7 +76,8 @@ class Endpoint:
         if self._client is None:
             self._openai = await asyncio.to_thread(importlib.import_module, "openai")
             self._answer = (await asyncio.to_thread(importlib.import_module, "httpx2")).Response
-            http = self._openai.DefaultAioHttpClient(timeout=TIMEOUT.total_seconds())
+            trust = tls.verifying(self._authorities)
+            http = self._openai.DefaultAioHttpClient(timeout=TIMEOUT.total_seconds(), verify=trust)
             self._client = self._openai.AsyncOpenAI(**self._where, http_client=http, max_retries=TRIES_AGAIN)
         return self._client
 
@@ -89,7 +93,7 @@ class Embeddings:
         self.window = settings.embedding_window
         self._dimensions = settings.embedding_dimensions
         self._batch = settings.embedding_batch
-        self._endpoint = Endpoint(base_url, key)
+        self._endpoint = Endpoint(base_url, key, settings.ca_file)
 
     async def embed(self, texts: Sequence[str], *, within: timedelta = TIMEOUT) -> Embedded:
         """One vector a text, all of one length; none of the texts may be empty. `within` is for each request.

@@ -6,6 +6,7 @@ The protocol is the one that Cohere began and Jina, vLLM and others speak: `{"mo
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 import orjson
@@ -31,8 +32,8 @@ class Reranker(Protocol):
 class HttpReranker:
     """The model at an endpoint."""
 
-    def __init__(self, base_url: str, key: str, model: str) -> None:
-        self._endpoint = Endpoint(base_url, key)
+    def __init__(self, base_url: str, key: str, model: str, authorities: Path | None = None) -> None:
+        self._endpoint = Endpoint(base_url, key, authorities)
         self._model = model
 
     async def judge(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -58,5 +59,8 @@ def reranker_of(settings: Settings) -> Reranker | None:
         return None
     key = settings.reranker_api_key
     return HttpReranker(
-        settings.reranker_base_url, "none" if key is None else key.get_secret_value(), settings.reranker_model
+        settings.reranker_base_url,
+        "none" if key is None else key.get_secret_value(),
+        settings.reranker_model,
+        settings.ca_file,
     )

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from shared import ids, table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row, Transactional
 from shared.errors import NotFound, found
 from shared.files import room, statements
@@ -63,12 +65,13 @@ async def get(db: Executor, project_id: str, file_id: str) -> Row:
     return found(await table.get(db, File, {"id": file_id, "project_id": project_id}), "file", file_id)
 
 
-async def delete(db: Executor, store: BlobStore, project_id: str, file_id: str) -> None:
+async def delete(db: Executor, by: Actor, store: BlobStore, project_id: str, file_id: str) -> None:
     """Forget the row, with the references of assistants and threads to it, then the bytes. Raises NotFound.
 
     A crash between, or a store that is away, leaves bytes for `orphans.py`.
     """
-    if await db.one(statements.DELETE, {"id": file_id, "project_id": project_id}) is None:
+    params = {"id": file_id, "project_id": project_id, "entry": entry(by, "file.deleted", file_id, project_id)}
+    if await db.one(statements.DELETE, params) is None:
         raise NotFound("file", file_id)
     await discard(store, file_id)
 

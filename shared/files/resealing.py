@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from shared.audit.actor import Actor
 from shared.database import Executor, Row
 from shared.files import statements
 from shared.files.sealed import SealedStore
@@ -59,7 +60,7 @@ async def look(db: Executor, store: SealedStore) -> Found:
     return found
 
 
-async def reseal(db: Executor, store: SealedStore) -> Resealed:
+async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
     """Seal every file that isn't by its project's key in use, then forget keys that were retired long ago.
 
     A file's bytes are replaced whole: whoever reads them meanwhile reads the former ones or the new ones. A crash
@@ -72,7 +73,7 @@ async def reseal(db: Executor, store: SealedStore) -> Resealed:
                 done.sealed += await _seal(db, store, row)
             case _:
                 done.untouched += 1
-    done.forgotten = await store.keys.forget()
+    done.forgotten = await store.keys.forget(by)
     return done
 
 

@@ -8,22 +8,25 @@ request and never answers after a minute.
 import asyncio
 import base64
 import hashlib
+import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import aiohttp
 import structlog
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pydantic import SecretStr
 
+from shared import tls
 from shared.files.storage import CHUNK, Blob, Stored, StoreUnavailable, in_time, is_ours, place
 
 log = structlog.get_logger(__name__)
@@ -33,11 +36,22 @@ ATTEMPTS = 3
 CONNECT_S, SILENCE_S = 3, 20
 ABORT_S = 10  # for taking back what was sent, when everything else has failed already
 
+
+class _Session(AIOHTTPSession):
+    """botocore's own way of HTTP, with the TLS that we want everywhere."""
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context = super()._get_ssl_context()
+        context.minimum_version = tls.OLDEST
+        return context
+
+
 _CONFIG: dict[str, Any] = {
     "connect_timeout": CONNECT_S,
     "read_timeout": SILENCE_S,
     "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
     "max_pool_connections": 100,
+    "http_session_cls": _Session,
     # Newer checksums are refused by older servers of the same protocol; each part bears its MD5 instead.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
@@ -61,13 +75,22 @@ class S3Store:
     """
 
     def __init__(
-        self, bucket: str, prefix: str, *, endpoint_url: str | None, region: str | None, credentials: Credentials | None
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        endpoint_url: str | None,
+        region: str | None,
+        credentials: Credentials | None,
+        authorities: Path | None = None,
     ) -> None:
+        """Certificates may come from `authorities` alone, if they are given."""
         self._bucket = bucket
         self._prefix = PurePosixPath(prefix)
         self._endpoint_url = endpoint_url
         self._region = region
         self._credentials = credentials
+        self._authorities = authorities
         self._opening = asyncio.Lock()
         self._opened: tuple[AsyncExitStack, Any] | None = None
 
@@ -230,7 +253,7 @@ class S3Store:
             await self.close()  # it would not look for some again
             raise _unavailable(operation, type(error).__name__) from None
         except (BotoCoreError, aiohttp.ClientError) as error:
-            raise _unavailable(operation, type(error).__name__) from None
+            raise _unavailable(operation, tls.why(error) or type(error).__name__) from None
         except (StoreUnavailable, FileNotFoundError):
             raise
         except OSError as error:
@@ -250,6 +273,7 @@ class S3Store:
                     aws_access_key_id=known and known.access_key_id,
                     aws_secret_access_key=known and known.secret_access_key.get_secret_value(),
                     aws_session_token=known and known.session_token and known.session_token.get_secret_value(),
+                    verify=None if self._authorities is None else str(self._authorities),
                     config=AioConfig(**_CONFIG, s3={"addressing_style": style}),
                 )
                 self._opened = (stack, await stack.enter_async_context(client))

@@ -2,6 +2,8 @@
 
 from sqlalchemy import text
 
+from shared.audit.statements import note
+
 INSERT = text("""
 INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
 VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256, now() + :expires_after) RETURNING *""")
@@ -29,7 +31,8 @@ _GONE = f"""
 SELECT id FROM gone"""
 
 DELETE = text(f"""
-WITH gone AS (DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id, project_id), {_GONE}""")
+WITH gone AS (DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id, project_id),
+  {note("gone")}, {_GONE}""")
 
 DELETE_EXPIRED = text(f"""
 WITH gone AS (

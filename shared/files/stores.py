@@ -31,4 +31,5 @@ def depot_of(settings: Settings) -> BlobStore:
         endpoint_url=settings.aws_endpoint_url,
         region=settings.aws_region,
         credentials=None if key is None or secret is None else Credentials(key, secret, settings.aws_session_token),
+        authorities=settings.aws_ca_bundle,
     )

@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 
 from shared.assistants.rows import Assistant
+from shared.audit.rows import AuditEntry, AuditLink
 from shared.code_sessions.rows import CodeSession, SandboxPlace
 from shared.database import driver_url
 from shared.embeddings.rows import EmbeddingSpace
@@ -51,6 +52,8 @@ TABLES = (
     UsageBytes,
     CodeHour,
     Budget,
+    AuditEntry,
+    AuditLink,
 )
 """Every table there is, parents first."""
 

@@ -9,6 +9,14 @@ from shared.migrations import TABLES
 
 _LOCK = 4_815_162_342  # any number that nobody else uses: two `migrate` at once take turns
 
+# Owners have all privileges, but for those that they take from themselves. Each time, since a dump may come without.
+_APPEND_ONLY = text("""
+DO $$ BEGIN
+  IF to_regclass('audit_links') IS NOT NULL THEN
+    REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries, audit_links FROM CURRENT_USER, PUBLIC;
+  END IF;
+END $$""")
+
 # Otherwise a comparison with the tables would not know the type. SQLAlchemy lets dialects' types be added here.
 ischema_names["halfvec"] = HalfVector  # pyright: ignore[reportArgumentType] # typed as closed
 
@@ -18,4 +26,5 @@ with engine.connect() as connection:
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         context.run_migrations()
+        connection.execute(_APPEND_ONLY)
 engine.dispose()

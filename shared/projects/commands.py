@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from shared import ids, table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Database, Executor, Row
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import statements
@@ -15,12 +17,22 @@ from shared.table import ALL, Listing, Only, Page
 _ACTIVE = Only("archived_at IS NULL", {})
 
 
-async def create(db: Executor, name: str) -> Row:
+async def create(db: Executor, by: Actor, name: str) -> Row:
     """Make a project. Raises InvalidRequest if one that isn't archived has the name."""
+    project_id = ids.new("proj")
+    made = {"id": project_id, "name": name, "entry": entry_of_new(by, project_id, name)}
     try:
-        return await table.add(db, Project, {"id": ids.new("proj"), "name": name})
+        row = await db.one(statements.CREATE, made)
     except IntegrityError:
         raise _taken(name) from None
+    if row is None:
+        raise LookupError("INSERT INTO projects returned no row")
+    return row
+
+
+def entry_of_new(by: Actor, project_id: str, name: str) -> str:
+    """What is noted of a project's making."""
+    return entry(by, "project.created", project_id, project_id, {"data": {"name": name, "title": name}})
 
 
 async def get(db: Executor, project_id: str) -> Row:
@@ -38,24 +50,27 @@ async def list_all(db: Database) -> Sequence[Row]:
     return await db.all(statements.LIST_PROJECTS)
 
 
-async def modify(db: Executor, project_id: str, changes: Mapping[str, Any]) -> Row:
+async def modify(db: Executor, by: Actor, project_id: str, changes: Mapping[str, Any]) -> Row:
     """Change the project's name or limits, those columns that are given. Raises NotFound, or InvalidRequest if it is
     archived or the name is taken.
     """
     row = None
     if changes:
+        requested = {"title": changes["name"]} if "name" in changes else {}
+        told = entry(by, "project.updated", project_id, project_id, {"changes_requested": requested}, list(changes))
         try:
-            row = await table.modify(db, Project, {"id": project_id, "archived_at": None}, changes)
+            row = await db.one(statements.modify(tuple(changes)), {**changes, "id": project_id, "entry": told})
         except IntegrityError:
             raise _taken(changes["name"]) from None
     return row or await require_active(db, project_id)
 
 
-async def archive(db: Executor, project_id: str) -> Row:
+async def archive(db: Executor, by: Actor, project_id: str) -> Row:
     """Close the project for good: its keys open nothing any more, its data stay, runs that were accepted are finished.
-    Archiving twice is harmless. Raises NotFound.
+    Archiving twice is harmless, and noted once. Raises NotFound.
     """
-    return found(await db.one(statements.ARCHIVE, {"id": project_id}), "project", project_id)
+    params = {"id": project_id, "entry": entry(by, "project.archived", project_id, project_id)}
+    return await db.one(statements.ARCHIVE, params) or await get(db, project_id)
 
 
 async def require_active(db: Executor, project_id: str) -> Row:
@@ -66,14 +81,21 @@ async def require_active(db: Executor, project_id: str) -> Row:
     return row
 
 
-async def create_account(db: Executor, project_id: str, name: str) -> Row:
+async def create_account(db: Executor, by: Actor, project_id: str, name: str) -> Row:
     """Make a service account without a key. Raises NotFound, or InvalidRequest if the project is archived."""
-    params = {"account_id": ids.new("svc_acct"), "project_id": project_id, "account_name": name}
+    params = new_account(by, project_id, name)
     row = await db.one(statements.CREATE_ACCOUNT, params)
     if row is None:
         await require_active(db, project_id)
         raise NotFound("project", project_id)
     return row
+
+
+def new_account(by: Actor, project_id: str | None, name: str) -> dict[str, Any]:
+    """A service account, as the statements that make one take it, with what is noted of that."""
+    account_id = ids.new("svc_acct")
+    told = entry(by, "service_account.created", account_id, project_id, {"data": {"role": "member"}})
+    return {"account_id": account_id, "project_id": project_id, "account_name": name, "account_entry": told}
 
 
 async def get_account(db: Executor, project_id: str, account_id: str) -> Row:
@@ -88,16 +110,19 @@ async def page_of_accounts(db: Executor, project_id: str, page: Page) -> Listing
     return await table.page(db, ServiceAccount, {"project_id": project_id}, page)
 
 
-async def modify_account(db: Executor, project_id: str, account_id: str, name: str | None) -> Row:
+async def modify_account(db: Executor, by: Actor, project_id: str, account_id: str, name: str | None) -> Row:
     """Give the service account another name, if there is one. Raises NotFound."""
-    values = {} if name is None else {"name": name}
-    row = await table.modify(db, ServiceAccount, {"id": account_id, "project_id": project_id}, values)
-    return found(row, "service account", account_id)
+    if name is None:
+        return await get_account(db, project_id, account_id)
+    told = entry(by, "service_account.updated", account_id, project_id, {"changes_requested": {}}, ["name"])
+    params = {"id": account_id, "project_id": project_id, "name": name, "entry": told}
+    return found(await db.one(statements.MODIFY_ACCOUNT, params), "service account", account_id)
 
 
-async def remove_account(db: Executor, project_id: str, account_id: str) -> None:
+async def remove_account(db: Executor, by: Actor, project_id: str, account_id: str) -> None:
     """Delete the service account, and its keys with it. Raises NotFound."""
-    if not await table.remove(db, ServiceAccount, {"id": account_id, "project_id": project_id}):
+    told = entry(by, "service_account.deleted", account_id, project_id)
+    if not await table.remove(db, ServiceAccount, {"id": account_id, "project_id": project_id}, told):
         raise NotFound("service account", account_id)
 
 

@@ -14,6 +14,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from shared import ids, table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Database, Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import commands as projects
@@ -44,6 +46,7 @@ class Known:
 
     id: str
     project_id: str | None
+    account_id: str | None
     scopes: frozenset[str]
     archived: bool
     exhausted: bool
@@ -53,6 +56,7 @@ class Known:
 
 async def create(
     db: Database,
+    by: Actor,
     project: str,
     name: str = UNNAMED,
     scopes: Sequence[str] | None = None,
@@ -62,11 +66,13 @@ async def create(
     owns it. The key is returned only here.
     """
     value = _new_value(KEY_PREFIX)
+    project_id = ids.new("proj")
     params = {
-        **_facts(value, name, scopes, expires_in),
-        "new_id": ids.new("proj"),
+        **projects.new_account(by, None, name),
+        **_facts(by, None, value, name, scopes, expires_in),
+        "new_id": project_id,
         "project": project,
-        "account_id": ids.new("svc_acct"),
+        "project_entry": projects.entry_of_new(by, project_id, project),
     }
     while await db.one(statements.CREATE_KEY_BY_NAME, params) is None:
         pass  # somebody else made the project between the two looks of the statement; now it can be seen
@@ -75,6 +81,7 @@ async def create(
 
 async def add(
     db: Executor,
+    by: Actor,
     project_id: str,
     account_id: str,
     name: str = UNNAMED,
@@ -83,7 +90,8 @@ async def add(
 ) -> Made:
     """Make a key for a service account. Raises NotFound, or InvalidRequest if the project is archived."""
     value = _new_value(KEY_PREFIX)
-    params = {**_facts(value, name, scopes, expires_in), "project_id": project_id, "account_id": account_id}
+    facts = _facts(by, project_id, value, name, scopes, expires_in)
+    params = {**facts, "project_id": project_id, "account_id": account_id}
     row = await db.one(statements.CREATE_KEY, params)
     if row is None:
         await projects.require_active(db, project_id)
@@ -91,13 +99,14 @@ async def add(
     return Made(row, value)
 
 
-async def create_account(db: Executor, project_id: str, name: str) -> tuple[Row, Made]:
+async def create_account(db: Executor, by: Actor, project_id: str, name: str) -> tuple[Row, Made]:
     """Make a service account and a key that opens all of its project. Raises NotFound, or InvalidRequest if the project
     is archived.
     """
     value = _new_value(KEY_PREFIX)
-    account = {"account_id": ids.new("svc_acct"), "project_id": project_id, "account_name": name}
-    row = await db.one(statements.CREATE_ACCOUNT_WITH_KEY, {**_facts(value, UNNAMED, None, None), **account})
+    account = projects.new_account(by, project_id, name)
+    key = _facts(by, project_id, value, UNNAMED, None, None)
+    row = await db.one(statements.CREATE_ACCOUNT_WITH_KEY, {**key, **account})
     if row is None:
         await projects.require_active(db, project_id)
         raise NotFound("project", project_id)
@@ -105,11 +114,11 @@ async def create_account(db: Executor, project_id: str, name: str) -> tuple[Row,
 
 
 async def create_admin(
-    db: Executor, name: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None
+    db: Executor, by: Actor, name: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None
 ) -> Made:
     """Make a key to the administration."""
     value = _new_value(ADMIN_PREFIX)
-    row = await db.one(statements.CREATE_ADMIN_KEY, _facts(value, name, scopes, expires_in))
+    row = await db.one(statements.CREATE_ADMIN_KEY, _facts(by, None, value, name, scopes, expires_in))
     if row is None:
         raise LookupError("INSERT INTO admin_keys returned no row")
     return Made(row, value)
@@ -143,21 +152,24 @@ async def list_all(db: Database) -> Sequence[Row]:
     return await db.all(statements.LIST_KEYS)
 
 
-async def remove(db: Executor, project_id: str, key_id: str) -> None:
+async def remove(db: Executor, by: Actor, project_id: str, key_id: str) -> None:
     """Close a project's key for good. Raises NotFound."""
-    if await db.one(statements.REVOKE, {"id": key_id, "project_id": project_id}) is None:
+    told = entry(by, "api_key.deleted", key_id, project_id)
+    if await db.one(statements.REVOKE, {"id": key_id, "project_id": project_id, "entry": told}) is None:
         raise NotFound("API key", key_id)
 
 
-async def remove_admin(db: Executor, key_id: str) -> None:
+async def remove_admin(db: Executor, by: Actor, key_id: str) -> None:
     """Close a key to the administration for good. Raises NotFound."""
-    if await db.one(statements.REVOKE_ADMIN, {"id": key_id}) is None:
+    told = entry(by, "api_key.deleted", key_id, None)
+    if await db.one(statements.REVOKE_ADMIN, {"id": key_id, "entry": told}) is None:
         raise NotFound("API key", key_id)
 
 
-async def revoke(db: Database, key_id: str) -> bool:
+async def revoke(db: Database, by: Actor, key_id: str) -> bool:
     """Close a key of either kind for good; False if there is no such key or it was closed already."""
-    return await db.one(statements.REVOKE_ANY, {"id": key_id}) is not None
+    told = entry(by, "api_key.deleted", key_id, None)
+    return await db.one(statements.REVOKE_ANY, {"id": key_id, "entry": told}) is not None
 
 
 async def recognise(db: Database, key_digest: str) -> Known | None:
@@ -170,8 +182,16 @@ async def recognise(db: Database, key_digest: str) -> Known | None:
         used = statements.NOTE_USE_BY_ADMIN if of_admin else statements.NOTE_USE
         await db.all(used, {"id": row["id"], "noted_every": NOTED_EVERY})
     scopes = opened(row["scopes"], OF_ADMINS if of_admin else OF_PROJECTS)
-    exhausted = row["exhausted"]
-    return Known(row["id"], row["project_id"], scopes, row["archived"], exhausted, row["expires_in_s"], Limits.of(row))
+    return Known(
+        id=row["id"],
+        project_id=row["project_id"],
+        account_id=row["service_account_id"],
+        scopes=scopes,
+        archived=row["archived"],
+        exhausted=row["exhausted"],
+        expires_in_s=row["expires_in_s"],
+        limits=Limits.of(row),
+    )
 
 
 def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:
@@ -199,9 +219,19 @@ def _new_value(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(32)
 
 
-def _facts(value: str, name: str, scopes: Sequence[str] | None, expires_in: timedelta | None) -> dict[str, Any]:
+def _facts(
+    by: Actor,
+    project_id: str | None,
+    value: str,
+    name: str,
+    scopes: Sequence[str] | None,
+    expires_in: timedelta | None,
+) -> dict[str, Any]:
+    key_id = ids.new("key")
+    shown = {} if scopes is None else {"scopes": list(scopes)}
     return {
-        "key_id": ids.new("key"),
+        "key_id": key_id,
+        "key_entry": entry(by, "api_key.created", key_id, project_id, {"data": shown}),
         "name": name,
         "hash": digest(value),
         "hint": redact(value),

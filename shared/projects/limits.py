@@ -7,9 +7,15 @@ wait in the queue, and none is refused.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.projects import commands as projects
 from shared.projects import statements
+from shared.wire.limits import INTEGER
+
+_SHOWN = {"max_requests": "max_requests_per_1_minute", "max_tokens": "max_tokens_per_1_minute"}
+RATE_LIMIT = "rl-"  # how the ids of rate limits begin; a model's name follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,15 @@ async def rates(db: Executor, project_id: str) -> Sequence[Row]:
     return await db.all(statements.RATES, {"project_id": project_id})
 
 
-async def modify_rate(db: Executor, project_id: str, model: str, changes: Mapping[str, int | None]) -> Row:
+async def modify_rate(db: Executor, by: Actor, project_id: str, model: str, changes: Mapping[str, int | None]) -> Row:
     """Change `max_requests` and `max_tokens` of a model, those that are given. Raises NotFound, or InvalidRequest if
     the project is archived.
     """
     columns = ("max_requests", "max_tokens")
     params = {name: changes.get(name) for name in columns} | {f"set_{name}": name in changes for name in columns}
-    row = await db.one(statements.SET_RATE, {**params, "project_id": project_id, "model": model})
+    requested = {_SHOWN[name]: INTEGER if value is None else value for name, value in changes.items()}
+    told = entry(
+        by, "rate_limit.updated", f"{RATE_LIMIT}{model}", project_id, {"changes_requested": requested}, list(requested)
+    )
+    row = await db.one(statements.SET_RATE, {**params, "project_id": project_id, "model": model, "entry": told})
     return row or await projects.require_active(db, project_id)

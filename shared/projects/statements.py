@@ -1,25 +1,49 @@
 """The SQL of projects, their limits, service accounts and keys."""
 
-from sqlalchemy import text
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import TextClause, text
+
+from shared.audit.statements import note
+from shared.tracing.sql import named
 
 _COLUMNS = "hash, hint, name, scopes, expires_at"
 _VALUES = ":hash, :hint, :name, CAST(:scopes AS jsonb), now() + CAST(:expires_in AS interval)"
 
 _KEY = f"""
-INSERT INTO api_keys (id, project_id, service_account_id, {_COLUMNS})
-SELECT :key_id, account.project_id, account.id, {_VALUES} FROM account RETURNING *"""
+key AS (
+  INSERT INTO api_keys (id, project_id, service_account_id, {_COLUMNS})
+  SELECT :key_id, account.project_id, account.id, {_VALUES} FROM account RETURNING *),
+{note("key", "key_entry", project="key.project_id")}"""
+
+CREATE = text(f"""
+WITH project AS (INSERT INTO projects (id, name) VALUES (:id, :name) RETURNING *), {note("project")}
+SELECT * FROM project""")
+
+
+@cache
+def modify(columns: Sequence[str]) -> TextClause:
+    """A change of these columns of a project that isn't archived."""
+    values = ", ".join(f"{name} = :{name}" for name in columns)
+    changed = f"UPDATE projects SET {values} WHERE id = :id AND archived_at IS NULL RETURNING *"
+    return named("update projects", f"WITH changed AS ({changed}), {note('changed')} SELECT * FROM changed")
+
 
 # The name decides: the second key of a name belongs to the same project, also when two are made at once.
 CREATE_KEY_BY_NAME = text(f"""
 WITH made AS (
     INSERT INTO projects (id, name) VALUES (:new_id, :project)
     ON CONFLICT (name) WHERE archived_at IS NULL DO NOTHING RETURNING id),
+  {note("made", "project_entry")},
   project AS (
     SELECT id FROM made UNION ALL SELECT id FROM projects WHERE name = :project AND archived_at IS NULL LIMIT 1),
   account AS (
-    INSERT INTO service_accounts (id, project_id, name) SELECT :account_id, project.id, :name FROM project
-    RETURNING id, project_id)
-{_KEY}""")
+    INSERT INTO service_accounts (id, project_id, name) SELECT :account_id, project.id, :account_name FROM project
+    RETURNING id, project_id),
+  {note("account", "account_entry", project="account.project_id")},
+{_KEY}
+SELECT * FROM key""")
 
 # Locked, so that nothing is put into a project that is being archived at this moment.
 _CREATE_ACCOUNT = """
@@ -28,22 +52,37 @@ SELECT :account_id, project.id, :account_name FROM (
   SELECT id FROM projects WHERE id = :project_id AND archived_at IS NULL FOR SHARE) AS project
 RETURNING *"""
 
-CREATE_ACCOUNT = text(_CREATE_ACCOUNT)
+CREATE_ACCOUNT = text(f"""
+WITH account AS ({_CREATE_ACCOUNT}), {note("account", "account_entry")}
+SELECT * FROM account""")
 
 CREATE_ACCOUNT_WITH_KEY = text(f"""
-WITH account AS ({_CREATE_ACCOUNT})
-{_KEY}""")
+WITH account AS ({_CREATE_ACCOUNT}), {note("account", "account_entry")},
+{_KEY}
+SELECT * FROM key""")
+
+MODIFY_ACCOUNT = text(f"""
+WITH changed AS (
+  UPDATE service_accounts SET name = :name WHERE id = :id AND project_id = :project_id RETURNING *), {note("changed")}
+SELECT * FROM changed""")
 
 CREATE_KEY = text(f"""
 WITH account AS (
   SELECT service_accounts.id, project_id FROM service_accounts JOIN projects ON projects.id = project_id
   WHERE service_accounts.id = :account_id AND project_id = :project_id AND archived_at IS NULL
-  FOR SHARE OF service_accounts, projects)
-{_KEY}""")
+  FOR SHARE OF service_accounts, projects),
+{_KEY}
+SELECT * FROM key""")
 
-CREATE_ADMIN_KEY = text(f"INSERT INTO admin_keys (id, {_COLUMNS}) VALUES (:key_id, {_VALUES}) RETURNING *")
+CREATE_ADMIN_KEY = text(f"""
+WITH key AS (INSERT INTO admin_keys (id, {_COLUMNS}) VALUES (:key_id, {_VALUES}) RETURNING *),
+{note("key", "key_entry")}
+SELECT * FROM key""")
 
-ARCHIVE = text("UPDATE projects SET archived_at = coalesce(archived_at, now()) WHERE id = :id RETURNING *")
+ARCHIVE = text(f"""
+WITH archived AS (
+  UPDATE projects SET archived_at = now() WHERE id = :id AND archived_at IS NULL RETURNING *), {note("archived")}
+SELECT * FROM archived""")
 
 OWNERS = text("SELECT * FROM service_accounts WHERE id = ANY(:ids)")
 
@@ -58,16 +97,24 @@ LIST_PROJECTS = text("""
 SELECT projects.*, (SELECT count(*) FROM api_keys WHERE project_id = projects.id AND revoked_at IS NULL) AS keys
 FROM projects ORDER BY created_at, id""")
 
-REVOKE = text("""
-UPDATE api_keys SET revoked_at = now() WHERE id = :id AND project_id = :project_id AND revoked_at IS NULL
-RETURNING id""")
+REVOKE = text(f"""
+WITH revoked AS (
+  UPDATE api_keys SET revoked_at = now() WHERE id = :id AND project_id = :project_id AND revoked_at IS NULL
+  RETURNING id), {note("revoked")}
+SELECT id FROM revoked""")
 
-REVOKE_ADMIN = text("UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id")
+REVOKE_ADMIN = text(f"""
+WITH revoked AS (
+  UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id), {note("revoked")}
+SELECT id FROM revoked""")
 
-REVOKE_ANY = text("""
-WITH of_projects AS (UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id),
-  of_admins AS (UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id)
-SELECT id FROM of_projects UNION ALL SELECT id FROM of_admins""")
+REVOKE_ANY = text(f"""
+WITH of_projects AS (
+    UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id, project_id),
+  of_admins AS (UPDATE admin_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING id),
+  revoked AS (SELECT id, project_id FROM of_projects UNION ALL SELECT id, NULL FROM of_admins),
+  {note("revoked", project="revoked.project_id")}
+SELECT id FROM revoked""")
 
 _OPEN = "hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
@@ -75,13 +122,13 @@ _TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
 
 # Two looks into unique indexes: which kind of key it is, is not known before. What the project may do comes with it.
 RECOGNISE = text(f"""
-SELECT api_keys.id, project_id, scopes, archived_at IS NOT NULL AS archived,
+SELECT api_keys.id, project_id, service_account_id, scopes, archived_at IS NOT NULL AS archived,
   coalesce(exhausted_until > now(), false) AS exhausted, {_TIMES}, max_requests_per_minute, max_stored_bytes, (
     SELECT jsonb_object_agg(model, jsonb_build_array(max_requests, max_tokens)) FROM rate_limits
     WHERE rate_limits.project_id = projects.id AND coalesce(max_requests, max_tokens) IS NOT NULL) AS rates
 FROM api_keys JOIN projects ON projects.id = project_id WHERE {_OPEN}
 UNION ALL
-SELECT id, NULL, scopes, false, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
+SELECT id, NULL, NULL, scopes, false, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
 
 _USED = "id = :id AND (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval))"
 
@@ -91,13 +138,15 @@ NOTE_USE_BY_ADMIN = text(f"UPDATE admin_keys SET last_used_at = now() WHERE {_US
 
 RATES = text("SELECT * FROM rate_limits WHERE project_id = :project_id ORDER BY model")
 
-SET_RATE = text("""
-INSERT INTO rate_limits AS kept (project_id, model, max_requests, max_tokens)
-SELECT id, :model, CAST(:max_requests AS bigint), CAST(:max_tokens AS bigint)
-FROM projects WHERE id = :project_id AND archived_at IS NULL FOR SHARE
-ON CONFLICT (project_id, model) DO UPDATE SET
-  max_requests = CASE WHEN :set_max_requests THEN excluded.max_requests ELSE kept.max_requests END,
-  max_tokens = CASE WHEN :set_max_tokens THEN excluded.max_tokens ELSE kept.max_tokens END
-RETURNING *""")
+SET_RATE = text(f"""
+WITH rate AS (
+  INSERT INTO rate_limits AS kept (project_id, model, max_requests, max_tokens)
+  SELECT id, :model, CAST(:max_requests AS bigint), CAST(:max_tokens AS bigint)
+  FROM projects WHERE id = :project_id AND archived_at IS NULL FOR SHARE
+  ON CONFLICT (project_id, model) DO UPDATE SET
+    max_requests = CASE WHEN :set_max_requests THEN excluded.max_requests ELSE kept.max_requests END,
+    max_tokens = CASE WHEN :set_max_tokens THEN excluded.max_tokens ELSE kept.max_tokens END
+  RETURNING *), {note("rate")}
+SELECT * FROM rate""")
 
 LIMITED = text("SELECT id FROM projects WHERE max_concurrent_runs IS NOT NULL LIMIT 1")

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from sqlalchemy.exc import IntegrityError
 
 from shared import table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.threads import statements
@@ -51,11 +53,13 @@ async def modify(db: Executor, project_id: str, thread_id: str, columns: Mapping
     )
 
 
-async def delete(db: Executor, project_id: str, thread_id: str) -> None:
+async def delete(db: Executor, by: Actor, project_id: str, thread_id: str) -> None:
     """Delete the thread with its messages and runs, an active one included: its worker finds its row gone and stops.
     Raises NotFound.
     """
-    if await db.one(statements.DELETE_THREAD, {"thread_id": thread_id, "project_id": project_id}) is None:
+    told = entry(by, "thread.deleted", thread_id, project_id)
+    params = {"thread_id": thread_id, "project_id": project_id, "entry": told}
+    if await db.one(statements.DELETE_THREAD, params) is None:
         raise NotFound("thread", thread_id)
 
 
@@ -96,9 +100,10 @@ async def modify_message(
     )
 
 
-async def delete_message(db: Executor, project_id: str, thread_id: str, message_id: str) -> None:
+async def delete_message(db: Executor, by: Actor, project_id: str, thread_id: str, message_id: str) -> None:
     """Delete the message. Raises NotFound."""
-    if not await table.remove(db, Message, _message(project_id, thread_id, message_id)):
+    told = entry(by, "thread.message.deleted", message_id, project_id, {"thread_id": thread_id})
+    if not await table.remove(db, Message, _message(project_id, thread_id, message_id), told):
         raise NotFound("message", message_id)
 
 

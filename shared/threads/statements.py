@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from shared.audit.statements import note
 from shared.runs.status import ACTIVE, in_sql
 
 
@@ -57,7 +58,7 @@ ACTIVE_RUN = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND status 
 
 # Runs before their thread, in which order settling locks them too: the other way round the two could block each other.
 # The same holds of the note of its activity, which comes between them.
-DELETE_THREAD = text("""
+DELETE_THREAD = text(f"""
 WITH runs_gone AS (
   DELETE FROM runs WHERE thread_id = :thread_id AND project_id = :project_id RETURNING thread_id),
   activity_gone AS (
@@ -65,7 +66,8 @@ WITH runs_gone AS (
   AND (SELECT count(*) FROM runs_gone) >= 0 RETURNING thread_id),
   gone AS (
   DELETE FROM threads WHERE id = :thread_id AND project_id = :project_id
-  AND (SELECT count(*) FROM activity_gone) >= 0 RETURNING id)
+  AND (SELECT count(*) FROM activity_gone) >= 0 RETURNING id),
+  {note("gone")}
 SELECT id FROM gone""")
 
 # Threads with the instant of their last activity, to be listed by their creation or by that instant. Rows are ordered

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from shared import ids
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.crashpoints import crossing
 from shared.database import Executor, Row, Transactional
 from shared.errors import InvalidRequest, found
@@ -88,9 +90,10 @@ async def complete(
     return {**upload, "status": "completed"}, file
 
 
-async def cancel(db: Executor, project_id: str, upload_id: str) -> Row:
+async def cancel(db: Executor, by: Actor, project_id: str, upload_id: str) -> Row:
     """End the upload; it takes no more parts. Raises NotFound, or InvalidRequest if it is over already."""
-    row = await db.one(statements.CANCEL, _key(project_id, upload_id))
+    told = entry(by, "upload.cancelled", upload_id, project_id)
+    row = await db.one(statements.CANCEL, {**_key(project_id, upload_id), "entry": told})
     if row is None:
         _refuse(await get(db, project_id, upload_id))
     return row

@@ -2,6 +2,8 @@
 
 from sqlalchemy import text
 
+from shared.audit.statements import note
+
 _OPEN = "id = :id AND project_id = :project_id AND status = 'pending' AND expires_at > now()"
 
 # Parts stay for a while after their upload's time: whoever began to complete it in time may end.
@@ -35,7 +37,10 @@ INSERT INTO files (id, project_id, filename, purpose, bytes, sha256, expires_at)
 SELECT :file_id, project_id, filename, purpose, bytes, :sha256, now() + make_interval(secs => file_expires_after_s)
 FROM upload RETURNING *""")
 
-CANCEL = text(f"UPDATE uploads SET status = 'cancelled', parts_due_at = now() WHERE {_OPEN} RETURNING *")
+CANCEL = text(f"""
+WITH cancelled AS (
+  UPDATE uploads SET status = 'cancelled', parts_due_at = now() WHERE {_OPEN} RETURNING *), {note("cancelled")}
+SELECT * FROM cancelled""")
 
 PARTS_DUE = text("""
 SELECT upload_parts.id FROM uploads JOIN upload_parts ON upload_id = uploads.id WHERE parts_due_at < now()

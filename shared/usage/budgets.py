@@ -14,6 +14,9 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import text
 
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
+from shared.audit.statements import note
 from shared.database import Executor, Row
 from shared.errors import NotFound
 from shared.projects import commands as projects
@@ -28,13 +31,16 @@ NO_QUOTA = (
 
 CENTS = Decimal(100)
 
-_PUT = text("""
-INSERT INTO budgets (project_id, limit_cents, alert_cents) VALUES (:project_id, :limit_cents, :alert_cents)
-ON CONFLICT (project_id) DO UPDATE
-SET limit_cents = excluded.limit_cents, alert_cents = excluded.alert_cents, alerted_for = NULL""")
+_PUT = text(f"""
+WITH put AS (
+  INSERT INTO budgets (project_id, limit_cents, alert_cents) VALUES (:project_id, :limit_cents, :alert_cents)
+  ON CONFLICT (project_id) DO UPDATE
+  SET limit_cents = excluded.limit_cents, alert_cents = excluded.alert_cents, alerted_for = NULL
+  RETURNING project_id), {note("put")}
+SELECT project_id FROM put""")
 
-_REMOVE = text("""
-WITH removed AS (DELETE FROM budgets WHERE project_id = :project_id RETURNING project_id)
+_REMOVE = text(f"""
+WITH removed AS (DELETE FROM budgets WHERE project_id = :project_id RETURNING project_id), {note("removed")}
 UPDATE projects SET exhausted_until = NULL FROM removed WHERE id = removed.project_id RETURNING id""")
 
 _READ = text("""
@@ -65,11 +71,13 @@ class Reached(NamedTuple):
 
 
 async def put(
-    db: Executor, prices: PriceList, project_id: str, limit_cents: int | None, alert_cents: int | None
+    db: Executor, by: Actor, prices: PriceList, project_id: str, limit_cents: int | None, alert_cents: int | None
 ) -> Row:
     """Give the project this budget in place of any other. Raises NotFound, or InvalidRequest if it is archived."""
     await projects.require_active(db, project_id)
-    await db.all(_PUT, {"project_id": project_id, "limit_cents": limit_cents, "alert_cents": alert_cents})
+    told = entry(by, "spend_limit.updated", project_id, project_id, changed=["alert_amount", "threshold_amount"])
+    cents = {"limit_cents": limit_cents, "alert_cents": alert_cents}
+    await db.all(_PUT, {"project_id": project_id, **cents, "entry": told})
     await review(db, prices, [project_id], alerts=False)  # a worker tells of them
     return await get(db, prices, project_id)
 
@@ -83,9 +91,10 @@ async def get(db: Executor, prices: PriceList, project_id: str) -> Row:
     return {**row, "spent": (await _spent(db, prices, [project_id])).get(project_id, Decimal(0))}
 
 
-async def remove(db: Executor, project_id: str) -> None:
+async def remove(db: Executor, by: Actor, project_id: str) -> None:
     """Take the project's budget away. Raises NotFound."""
-    if await db.one(_REMOVE, {"project_id": project_id}) is None:
+    told = entry(by, "spend_limit.deleted", project_id, project_id)
+    if await db.one(_REMOVE, {"project_id": project_id, "entry": told}) is None:
         raise NotFound("spend limit", project_id)
 
 

@@ -2,6 +2,8 @@
 
 from sqlalchemy import text
 
+from shared.audit.statements import note
+
 CURRENT = text("SELECT * FROM data_keys WHERE project_id = :project_id AND retired_at IS NULL")
 
 FIND = text("SELECT * FROM data_keys WHERE id = :id")
@@ -14,12 +16,24 @@ ON CONFLICT (project_id) WHERE retired_at IS NULL DO NOTHING""")
 
 BY_OTHERS = text("SELECT * FROM data_keys WHERE master <> :master ORDER BY id LIMIT :at_most")
 
-REWRAP = text("""
-UPDATE data_keys SET master = :master, wrapped = :wrapped WHERE id = :id AND master = :former RETURNING id""")
+REWRAP = text(f"""
+WITH rewrapped AS (
+  UPDATE data_keys SET master = :master, wrapped = :wrapped WHERE id = :id AND master = :former RETURNING id),
+  {note("rewrapped")}
+SELECT id FROM rewrapped""")
 
-RETIRE = text("UPDATE data_keys SET retired_at = now() WHERE retired_at IS NULL RETURNING id")
+IN_USE = text("SELECT id, project_id FROM data_keys WHERE retired_at IS NULL ORDER BY id")
 
-FORGET = text("DELETE FROM data_keys WHERE retired_at < now() - CAST(:unused AS interval) RETURNING id")
+RETIRE = text(f"""
+WITH retired AS (UPDATE data_keys SET retired_at = now() WHERE id = :id AND retired_at IS NULL RETURNING id),
+  {note("retired")}
+SELECT id FROM retired""")
+
+UNUSED = text("SELECT id, project_id FROM data_keys WHERE retired_at < now() - CAST(:unused AS interval) ORDER BY id")
+
+FORGET = text(f"""
+WITH forgotten AS (DELETE FROM data_keys WHERE id = :id AND retired_at IS NOT NULL RETURNING id), {note("forgotten")}
+SELECT id FROM forgotten""")
 
 COUNT = text("""
 SELECT master, count(*) FILTER (WHERE retired_at IS NULL) AS in_use, count(*) FILTER (WHERE retired_at IS NOT NULL)

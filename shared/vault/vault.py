@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.settings import Settings
 from shared.vault import statements
@@ -72,7 +74,7 @@ class Vault:
             raise ShreddedError(f"the data key {key_id} is gone")
         return self._remember(await self._open(row))[0]
 
-    async def rewrap(self) -> int:
+    async def rewrap(self, by: Actor) -> int:
         """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey.
 
         A crash leaves the rest as it was, and every key can be opened by one of the two at every moment.
@@ -81,19 +83,31 @@ class Vault:
         while rows := await self._db.all(statements.BY_OTHERS, {"master": self._masters.current, "at_most": AT_ONCE}):
             for row in rows:
                 wrapped = await self._masters.wrap((await self._open(row)).secret, _bound_to(row["id"]))
-                params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current}
+                told = entry(by, "data_key.rewrapped", str(row["id"]), row["project_id"])
+                params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current, "entry": told}
                 done = await self._db.one(statements.REWRAP, {**params, "former": row["master"]})
                 count += done is not None
         return count
 
-    async def retire(self) -> int:
-        """Let every project begin a new key; returns of how many. Other processes go on with theirs for a minute."""
-        self._current.clear()
-        return len(await self._db.all(statements.RETIRE))
+    async def retire(self, by: Actor) -> int:
+        """Let every project begin a new key; returns of how many. Other processes go on with theirs for a minute.
 
-    async def forget(self) -> int:
+        A crash leaves the rest in use.
+        """
+        self._current.clear()
+        count = 0
+        for row in await self._db.all(statements.IN_USE):
+            told = entry(by, "data_key.retired", str(row["id"]), row["project_id"])
+            count += await self._db.one(statements.RETIRE, {"id": row["id"], "entry": told}) is not None
+        return count
+
+    async def forget(self, by: Actor) -> int:
         """Forget keys that were retired long ago. Whoever calls it has seen that nothing is sealed by them."""
-        return len(await self._db.all(statements.FORGET, {"unused": UNUSED}))
+        count = 0
+        for row in await self._db.all(statements.UNUSED, {"unused": UNUSED}):
+            told = entry(by, "data_key.deleted", str(row["id"]), row["project_id"])
+            count += await self._db.one(statements.FORGET, {"id": row["id"], "entry": told}) is not None
+        return count
 
     async def count(self) -> Sequence[Row]:
         """`in_use` and `retired` keys by `master`."""

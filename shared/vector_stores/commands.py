@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy.exc import IntegrityError
 
 from shared import ids, table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.table import Listing, Page
@@ -69,9 +71,10 @@ async def modify(db: Executor, project_id: str, store_id: str, columns: Mapping[
     return await counts.of_store(db, found(row, "vector store", store_id))
 
 
-async def delete(db: Executor, project_id: str, store_id: str) -> None:
+async def delete(db: Executor, by: Actor, project_id: str, store_id: str) -> None:
     """Delete the store with all that is in it; the files themselves stay. Raises NotFound."""
-    if not await table.remove(db, VectorStore, {"id": store_id, "project_id": project_id}):
+    told = entry(by, "vector_store.deleted", store_id, project_id)
+    if not await table.remove(db, VectorStore, {"id": store_id, "project_id": project_id}, told):
         raise NotFound("vector store", store_id)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared import ids, table
+from shared.audit.actor import Actor
+from shared.audit.entries import entry
 from shared.database import Executor, Row, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.files import commands as files
@@ -67,9 +69,10 @@ async def modify(db: Executor, project_id: str, store_id: str, file_id: str, att
     return changed or await get(db, project_id, store_id, file_id)
 
 
-async def remove(db: Executor, project_id: str, store_id: str, file_id: str) -> None:
+async def remove(db: Executor, by: Actor, project_id: str, store_id: str, file_id: str) -> None:
     """Take the file out of the store; the file itself stays. Raises NotFound."""
-    if not await table.remove(db, StoreFile, _file(project_id, store_id, file_id)):
+    told = entry(by, "vector_store.file.deleted", file_id, project_id, {"vector_store_id": store_id})
+    if not await table.remove(db, StoreFile, _file(project_id, store_id, file_id), told):
         await get(db, project_id, store_id, file_id)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from shared.database import Row
 from shared.projects.keys import Made
+from shared.projects.limits import RATE_LIMIT
 from shared.projects.scopes import Scope
 from shared.wire import limits
 from shared.wire.fields import Body
@@ -31,7 +32,6 @@ PerMinute = Annotated[int, Field(ge=1, le=limits.INTEGER)]
 Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
 
 NO_LIMIT = limits.INTEGER  # the original's shape has no word for it
-RATE_LIMIT = "rl-"  # how the ids of rate limits begin; a model's name follows
 
 _LIMITS = {
     "max_requests_per_1_minute": "max_requests_per_minute",
@@ -39,6 +39,7 @@ _LIMITS = {
     "max_stored_bytes": "max_stored_bytes",
     "max_sandbox_sessions": "max_sandbox_sessions",
 }
+LIMIT_OF_COLUMN = {column: name for name, column in _LIMITS.items()}
 _RATES = {"max_requests_per_1_minute": "max_requests", "max_tokens_per_1_minute": "max_tokens"}
 
 

@@ -14,6 +14,7 @@ from api import auth
 from api.app import create_app
 from infra.embedded.postgres import Postgres
 from shared import ids
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.projects import keys
 from shared.settings import Settings
@@ -43,7 +44,7 @@ async def client(postgres: Postgres, database: Database, tmp_path: Path) -> Asyn
             "database_pool": 2,
         }
     )
-    headers = {"authorization": f"Bearer {await keys.create(database, 'found')}"}
+    headers = {"authorization": f"Bearer {await keys.create(database, command_line(), 'found')}"}
     app = create_app(settings)
     transport = httpx2.ASGITransport(app)
     async with (

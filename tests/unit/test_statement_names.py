@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import Executable, text
 
 from shared import table
+from shared.audit.actor import command_line
+from shared.audit.entries import entry
 from shared.database import Row
 from shared.runs import statements, transitions
 from shared.runs.statements import ContextLimits, Records
@@ -52,6 +54,6 @@ async def test_those_of_every_table_are_named_by_it() -> None:
     await table.page(db, Thread, {"project_id": "proj_1"}, Page())
     await table.add(db, Thread, keys)
     await table.modify(db, Thread, keys, {"metadata": {"a": "secret"}})
-    await table.remove(db, Thread, keys)
+    await table.remove(db, Thread, keys, entry(command_line(), "thread.deleted", "thread_1", "proj_1"))
 
     assert db.asked == ["get threads", "page threads", "insert threads", "update threads", "delete threads"]

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.assistants import commands as assistants
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.projects import keys
 from shared.runs import commands as runs
@@ -67,7 +68,7 @@ class Claimed:
 @pytest.fixture
 async def claimed(postgres: Postgres) -> AsyncIterator[Claimed]:
     async with Database(create_database(postgres.url, ids.new("key").lower()), pool_size=2) as database:
-        await keys.create(database, "mine")
+        await keys.create(database, command_line(), "mine")
         project = await database.one(text("SELECT id FROM projects"))
         assert project is not None
         assistant = await assistants.create(database, project["id"], CreateAssistant(model="model").columns())

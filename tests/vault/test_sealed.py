@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from infra.embedded.postgres import Postgres
 from shared import ids
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.files.resealing import look, reseal
 from shared.files.sealed import SealedStore
@@ -169,19 +170,23 @@ async def test_files_are_sealed_afterwards(shelf: Shelf) -> None:
         "files: 2 sealed by keys in use, 0 by retired ones, 1 plain, 1 without bytes"
     )
 
-    assert str(await reseal(shelf.database, store)) == ("1 files sealed, 3 were already; 0 retired keys forgotten")
+    assert str(await reseal(shelf.database, command_line(), store)) == (
+        "1 files sealed, 3 were already; 0 retired keys forgotten"
+    )
 
     assert shelf.path(plain).read_bytes().startswith(MAGIC)
     for key in (plain, *sealed):
         assert await everything(shelf.store(), key) == PLANTED
-    assert await store.keys.retire() == 2
+    assert await store.keys.retire(command_line()) == 2
     assert str(await look(shelf.database, store)) == (
         "files: 0 sealed by keys in use, 3 by retired ones, 0 plain, 1 without bytes"
     )
     await shelf.database.all(
         text("UPDATE data_keys SET retired_at = now() - interval '8 hours' WHERE retired_at < now()")
     )
-    assert str(await reseal(shelf.database, store)) == ("3 files sealed, 1 were already; 2 retired keys forgotten")
+    assert str(await reseal(shelf.database, command_line(), store)) == (
+        "3 files sealed, 1 were already; 2 retired keys forgotten"
+    )
     for key in (plain, *sealed):
         assert await everything(shelf.store(), key) == PLANTED
 
@@ -205,8 +210,8 @@ async def test_reading_goes_on_while_files_are_sealed_anew(shelf: Shelf) -> None
 
     readers = [asyncio.create_task(read(key)) for key in keys]
     for _ in range(5):
-        await store.keys.retire()
-        assert (await reseal(shelf.database, store)).sealed == len(keys)
+        await store.keys.retire(command_line())
+        assert (await reseal(shelf.database, command_line(), store)).sealed == len(keys)
     stop.set()
     await asyncio.gather(*readers)
     assert count > len(keys)

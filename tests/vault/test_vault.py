@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from infra.embedded.postgres import Postgres
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.vault.masters import MasterKeys, NoMasterKey
 from shared.vault.vault import ShreddedError, Vault
@@ -49,13 +50,13 @@ async def test_another_master_key_takes_over_without_a_moment_in_which_nothing_o
     changing = vault(database, NEW, OLD)
     assert await changing.current(PROJECT) == keys[0]
 
-    assert await changing.rewrap() == len(keys)
+    assert await changing.rewrap(command_line()) == len(keys)
 
     assert [await vault(database, OLD, NEW).find(key.id) for key in keys] == keys
     assert [await vault(database, NEW).find(key.id) for key in keys] == keys
     with pytest.raises(NoMasterKey, match="is not among ASSISTANTD_ENCRYPTION_KEYS"):
         await vault(database, OLD).find(keys[0].id)
-    assert await changing.rewrap() == 0
+    assert await changing.rewrap(command_line()) == 0
 
 
 async def test_a_wrapped_key_opens_in_its_own_row_alone(database: Database) -> None:
@@ -73,15 +74,15 @@ async def test_a_retired_key_opens_and_seals_no_more(database: Database) -> None
     process = vault(database, OLD)
     former = await process.current(PROJECT)
 
-    assert await process.retire() == 1
+    assert await process.retire(command_line()) == 1
 
     assert (await process.current(PROJECT)).id != former.id
     assert await process.find(former.id) == former
-    assert await process.forget() == 0, "another process may still seal by it"
+    assert await process.forget(command_line()) == 0, "another process may still seal by it"
     await database.all(
         text("UPDATE data_keys SET retired_at = now() - interval '8 hours' WHERE id = :id"), {"id": former.id}
     )
-    assert await process.forget() == 1
+    assert await process.forget(command_line()) == 1
     with pytest.raises(ShreddedError):
         await vault(database, OLD).find(former.id)
 

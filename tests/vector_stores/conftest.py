@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from infra.embedded.postgres import Postgres
 from shared import ids
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.limits.windows import Windows
 from shared.projects import keys
@@ -43,7 +44,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
     settings = Settings(database_url=url, redis_url=apart, lease_duration=LEASE, model_base_url="http://127.0.0.1:1/v1")
     store, outbox, model = GatedStore(tmp_path), Outbox(apart), ModelClient(settings)
     async with Database(url, pool_size=5) as database:
-        await keys.create(database, "mine")
+        await keys.create(database, command_line(), "mine")
         project = await database.one(text("SELECT id FROM projects"))
         assert project is not None
         made = await stores.create(database, project["id"], {}, [], "english")

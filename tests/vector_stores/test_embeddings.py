@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from shared.audit.actor import command_line
 from shared.errors import NotFound
 from shared.files import commands as files
 from shared.projects import keys
@@ -92,7 +93,7 @@ async def test_of_a_file_that_goes_in_the_middle_nothing_is_left(
         embeddings.asked.clear()
         await embeddings.asked.wait()
     if how == "file":
-        await files.delete(stage.database, stage.store, stage.project_id, file_id)
+        await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
     elif how == "from_store":
         gone = text("DELETE FROM vector_store_files WHERE id = :id")
         await stage.database.all(gone, {"id": file_id})
@@ -187,7 +188,7 @@ async def test_two_tenants_with_the_same_bytes_never_see_each_other(stage: Stage
     await stage.add(await stage.upload(CARS))
     await ingest(deps)
 
-    await keys.create(stage.database, "theirs")
+    await keys.create(stage.database, command_line(), "theirs")
     row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
     assert row is not None
     theirs = await stage.upload(CARS, project_id=row["id"])

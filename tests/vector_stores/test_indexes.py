@@ -15,6 +15,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from shared import ids
+from shared.audit.actor import command_line
 from shared.database import Database, Session, session
 from shared.vector_stores import commands as stores
 from shared.vector_stores import indexes
@@ -217,7 +218,7 @@ async def test_a_store_that_is_gone_leaves_no_index(stage: Stage, deps: Deps, in
     await fill(stage, deps, LARGE + 1)
     await all_of(indexer)
     if how == "deleted":
-        await stores.delete(stage.database, stage.project_id, stage.store_id)
+        await stores.delete(stage.database, command_line(), stage.project_id, stage.store_id)
     else:
         await stage.database.all(text("UPDATE vector_stores SET expires_after_days = 1, expires_at = now()"))
         await sweep.sweep_files(deps)
@@ -231,7 +232,7 @@ async def test_a_store_that_is_deleted_while_its_index_is_built_leaves_none(
 ) -> None:
     await fill(stage, deps, LARGE + 1)
     async with building(stage, indexer) as task:
-        await stores.delete(stage.database, stage.project_id, stage.store_id)
+        await stores.delete(stage.database, command_line(), stage.project_id, stage.store_id)
     await task
 
     assert await all_of(indexer) == 1

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from shared.audit.actor import command_line
 from shared.projects import keys
 from shared.vector_stores import commands as stores
 from shared.vector_stores import files as store_files
@@ -180,7 +181,7 @@ async def test_turns_go_round_the_projects(stage: Stage) -> None:
     mine = [await stage.upload(f"Apple {number} keeps for months.") for number in range(3)]
     for file_id in mine:
         await stage.add(file_id)
-    await keys.create(stage.database, "theirs")
+    await keys.create(stage.database, command_line(), "theirs")
     row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
     assert row is not None
     theirs = await stage.upload(project_id=row["id"])
@@ -224,7 +225,7 @@ async def test_places_are_forgotten_after_a_day(stage: Stage) -> None:
     kept, forgotten = await stage.upload(), await stage.upload()
     for file_id in (kept, forgotten):
         await stage.add(file_id)
-        await store_files.remove(stage.database, stage.project_id, stage.store_id, file_id)
+        await store_files.remove(stage.database, command_line(), stage.project_id, stage.store_id, file_id)
     aging = text("UPDATE vector_store_files_removed SET removed_at = now() - interval '25 hours' WHERE id = :id")
     await stage.database.all(aging, {"id": forgotten})
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from shared.audit.actor import command_line
 from shared.files import commands as files
 from shared.projects import keys
 from shared.vector_stores import commands as stores
@@ -69,7 +70,7 @@ async def test_chunks_of_a_cancelled_batch_go_with_the_next_sweep(
 async def test_a_file_removed_halfway_leaves_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, file_id = await halt(stage, monkeypatch)
 
-    await files.delete(stage.database, stage.store, stage.project_id, file_id)
+    await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
     stage.go_on.set()
     await reader
 
@@ -107,7 +108,7 @@ async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.Mo
 
     await ingest(stage.deps)
     copied = await stage.file(second)
-    await files.delete(stage.database, stage.store, stage.project_id, first)
+    await files.delete(stage.database, command_line(), stage.store, stage.project_id, first)
 
     assert (copied["status"], copied["chunks"]) == ("completed", 5)
     assert copied["usage_bytes"] == 2000
@@ -142,7 +143,7 @@ async def test_what_is_not_copied(stage: Stage, monkeypatch: pytest.MonkeyPatch,
     await ingest(stage.deps)
     monkeypatch.setattr(stage.deps.readers, "reading", told("read anew"))
     if other == "project":
-        await keys.create(stage.database, "theirs")
+        await keys.create(stage.database, command_line(), "theirs")
         row = await stage.database.one(text("SELECT id FROM projects WHERE name = 'theirs'"))
         assert row is not None
         second = await stage.upload("word " * 400, project_id=row["id"])

@@ -14,6 +14,7 @@ import httpx2
 import structlog
 from openai import AsyncOpenAI, DefaultAioHttpClient, OpenAIError
 
+from shared import tls
 from shared.metrics.model import FAILURES, FIRST_TOKEN, MODELS, RETRIES
 from shared.settings import OPENAI_URL, Settings
 from shared.tracing import spans
@@ -71,7 +72,7 @@ class ModelClient:
             max_connections=MOST_CONNECTIONS, max_keepalive_connections=KEPT_ALIVE, keepalive_expiry=60
         )
         timeout = httpx2.Timeout(silence_s, connect=CONNECT_TIMEOUT_S)
-        http = DefaultAioHttpClient(limits=limits, timeout=timeout)
+        http = DefaultAioHttpClient(limits=limits, timeout=timeout, verify=tls.verifying(settings.ca_file))
         self._client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0, timeout=timeout)
         self._aliases = settings.model_aliases
         self._traces = settings.trace_model

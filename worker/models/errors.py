@@ -8,6 +8,7 @@ import structlog
 from httpx2 import ConnectTimeout
 from openai import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError
 
+from shared import tls
 from worker.models.text import sentence
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,9 @@ class ModelError(Exception):
 
 def from_openai(error: Exception) -> ModelError:
     """Sort an error of the `openai` client or of the transport below it."""
+    if (problem := tls.why(error)) is not None:
+        hint = "ASSISTANTD_MODEL_BASE_URL, ASSISTANTD_CA_FILE."
+        return ModelError("server_error", f"The model endpoint can't be trusted: {problem}. {hint}")
     match error:
         case APIStatusError():
             return _refusal(error)

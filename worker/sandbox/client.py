@@ -20,6 +20,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from shared import tls
 from worker.sandbox.errors import ALL, LostError, RefusalError
 
 __all__ = [
@@ -126,8 +128,11 @@ class Ended:
 class SandboxClient:
     """One service. Connections are kept; close it, or use it as a context."""
 
-    def __init__(self, url: str, secret: str) -> None:
-        """`url` without a path. Nothing is connected before the first request."""
+    def __init__(self, url: str, secret: str, authorities: Path | None = None) -> None:
+        """`url` without a path; of `https`, its certificate may come from those `authorities` as well as from public
+        ones. Nothing is connected before the first request.
+        """
+        self._authorities = authorities
         self._url = url.rstrip("/")
         self._secret = secret
         self._session: aiohttp.ClientSession | None = None
@@ -168,7 +173,7 @@ class SandboxClient:
         except TimeoutError as error:
             raise SilentError(f"the sandbox service does not answer: {error!r}") from error
         except (aiohttp.ClientError, orjson.JSONDecodeError) as error:
-            raise UnavailableError(f"the sandbox service does not answer: {error!r}") from error
+            raise UnavailableError(f"the sandbox service does not answer: {tls.why(error) or repr(error)}") from error
 
     async def stream(self, method: str, path: str, **more: Any) -> AsyncGenerator[bytes]:
         """One request whose answer is read as it comes. Raises as `ask` does."""
@@ -180,7 +185,7 @@ class SandboxClient:
         except TimeoutError as error:
             raise SilentError(f"the sandbox service has fallen silent: {error!r}") from error
         except aiohttp.ClientError as error:
-            raise UnavailableError(f"the sandbox service broke off: {error!r}") from error
+            raise UnavailableError(f"the sandbox service broke off: {tls.why(error) or repr(error)}") from error
 
     @property
     def _http(self) -> aiohttp.ClientSession:
@@ -188,7 +193,7 @@ class SandboxClient:
             self._session = aiohttp.ClientSession(
                 headers={"Authorization": f"Bearer {self._secret}"},
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, ssl=tls.trusting(self._authorities)),
             )
         return self._session
 

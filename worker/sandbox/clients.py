@@ -5,6 +5,7 @@ alike, so that no table says it. Where a service goes or comes, the sessions of 
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -17,9 +18,9 @@ log = structlog.get_logger(__name__)
 class SandboxClients:
     """One client for each of `urls`, all with the same secret; their order means nothing."""
 
-    def __init__(self, urls: Sequence[str], secret: str) -> None:
+    def __init__(self, urls: Sequence[str], secret: str, authorities: Path | None = None) -> None:
         """`urls` are one at least. Nothing is connected before the first request."""
-        self._clients = {url: SandboxClient(url, secret) for url in urls}
+        self._clients = {url: SandboxClient(url, secret, authorities) for url in urls}
 
     async def open(self, session_id: str) -> SandboxSession:
         """The session of that id in the service that it belongs to or, while that one is away or about to end, in the

@@ -3,14 +3,16 @@
 import asyncio
 import os
 import signal
+import ssl
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
+from shared import tls
 from shared.metrics.sandbox import watch
 from shared.readiness import notify_ready
-from shared.settings import SettingsError
+from shared.settings import SANDBOX_PREFIX, SettingsError
 from worker.sandbox import environment, files
 from worker.sandbox.app import Service
 from worker.sandbox.interpreter import StartError
@@ -25,13 +27,26 @@ log = structlog.get_logger(__name__)
 
 def run(settings: SandboxSettings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises SettingsError where nothing good enough can be had here."""
-    users = Users()
+    users, secure = Users(), _secure(settings)
     try:
         isolation = _isolation(settings, users)
     except (environment.NoEnvironmentError, UnavailableError) as error:
         raise SettingsError(str(error)) from error
     log.info("sandbox.isolated", isolation=isolation.name, **isolation.details)
-    asyncio.run(_serve(settings, isolation, users, host, port))
+    asyncio.run(_serve(settings, isolation, users, host, port, secure))
+
+
+def _secure(settings: SandboxSettings) -> ssl.SSLContext | None:
+    """How it serves over TLS, if it does. Raises SettingsError."""
+    if settings.certificate is None and settings.key is None:
+        return None
+    both = f"{SANDBOX_PREFIX}CERTIFICATE and {SANDBOX_PREFIX}KEY"
+    if settings.certificate is None or settings.key is None:
+        raise SettingsError(f"{both}: give both or neither")
+    try:
+        return tls.serving(settings.certificate, settings.key)
+    except OSError as error:
+        raise SettingsError(f"{both} can't be used: {error}") from error
 
 
 def _isolation(settings: SandboxSettings, users: Users) -> Isolation:
@@ -54,7 +69,14 @@ def _empty(state: Path) -> None:
     (state / "calls").mkdir(mode=0o700)
 
 
-async def _serve(settings: SandboxSettings, isolation: Isolation, users: Users, host: str, port: int) -> None:
+async def _serve(
+    settings: SandboxSettings,
+    isolation: Isolation,
+    users: Users,
+    host: str,
+    port: int,
+    secure: ssl.SSLContext | None,
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -65,7 +87,7 @@ async def _serve(settings: SandboxSettings, isolation: Isolation, users: Users, 
     try:
         await sessions.start()
         await runner.setup()
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=secure).start()
         notify_ready(settings)
         await stop.wait()
     except StartError as error:

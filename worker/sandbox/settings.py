@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import SettingsConfigDict
 
 from shared import settings as ours
-from shared.settings import PREFIX, SANDBOX_PREFIX, Seconds, SettingsError, WithFiles
+from shared.settings import PREFIX, SANDBOX_PREFIX, ExistingFile, Seconds, SettingsError, WithFiles
 
 SHORTEST_SECRET = 16
 CREDENTIALS = (
@@ -43,6 +43,8 @@ class SandboxSettings(WithFiles):
     idle_timeout: Seconds = Field(default=timedelta(minutes=20), description="without a call, until a session ends")
     lifetime: Seconds = Field(default=timedelta(hours=1), description="of a session; the original's unit of billing")
     drain_timeout: Seconds = Field(default=timedelta(seconds=10), description="for calls to end after SIGTERM")
+    certificate: ExistingFile | None = Field(default=None, description="what it shows to workers, to speak TLS")
+    key: ExistingFile | None = Field(default=None, description="the key of that certificate, without a password")
     memory_mb: int = Field(default=1024, ge=256, description="of one session")
     call_timeout: Seconds = Field(default=timedelta(seconds=120), description="of a call that asks for none")
 

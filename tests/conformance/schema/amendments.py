@@ -4,8 +4,9 @@ A new key in an answer of ours, or a new operation, has to be written down here 
 """
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
+from shared.audit.entries import EventOfOurs
 from shared.ids import Kind, prefix
 from shared.wire import limits
 from shared.wire.fields import Dialect
@@ -48,6 +49,7 @@ KINDS_OF_ORGANIZATION: dict[str, Kind] = {
     "ProjectServiceAccountApiKey": "key",
     "ServiceAccountApiKeyBody": "key",
     "AdminApiKey": "key",
+    "AuditLog": "audit_log",
 }
 V1_KINDS: dict[str, Kind] = {"AssistantFileObject": "file", "MessageFileObject": "file"}
 WITH_KEYS = ("ProjectApiKey", "ProjectServiceAccountApiKey", "ServiceAccountApiKeyBody")
@@ -191,6 +193,31 @@ FACTS_OF_A_PROJECT: Schema = {
     "required": ["limits"],
 }
 
+FACTS_OF_AN_ENTRY: Schema = {
+    "type": "object",
+    "properties": {
+        "via": {"enum": ["api", "command_line"]},
+        "ip_address": or_null(STRING),
+        "user_agent": or_null(STRING),
+        "changed": or_null({"type": "array", "items": STRING}),
+        "number": INTEGER,
+        "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+    "required": ["via", "ip_address", "user_agent", "changed", "number", "hash"],
+}
+WHAT_IS_IN = {
+    "assistant.file.deleted": "assistant_id",
+    "thread.message.deleted": "thread_id",
+    "vector_store.file.deleted": "vector_store_id",
+}
+"""What stands in an entry of ours beside the id of what is gone."""
+
+
+def _gone(event: str) -> Schema:
+    names = ["id", *([WHAT_IS_IN[event]] if event in WHAT_IS_IN else [])]
+    return {"type": "object", "properties": dict.fromkeys(names, STRING), "required": names}
+
+
 # Schema, key in its properties, and what it is to be there.
 V2: list[tuple[str, str, Schema]] = [  # in v1 the quote has its own place, and there is none for the rest
     ("MessageContentTextAnnotationsFileCitationObject", "assistantd", CITED),
@@ -224,6 +251,8 @@ BOTH: list[tuple[str, str, Schema]] = [
     ("Project", "assistantd", FACTS_OF_A_PROJECT),
     ("ProjectApiKey", "assistantd", FACTS_OF_A_KEY),
     ("AdminApiKey", "assistantd", FACTS_OF_A_KEY),
+    ("AuditLog", "assistantd", FACTS_OF_AN_ENTRY),
+    *(("AuditLog", event, _gone(event)) for event in get_args(EventOfOurs)),
     # corrections: the names of rate limits are those of models
     ("ProjectRateLimit", "id", {"type": "string", "pattern": "^rl-."}),
     # corrections: keys of projects expire too, as the newest client's types know, and this description doesn't
@@ -281,6 +310,7 @@ def apply(document: Schema, dialect: Dialect) -> None:
     answer = {"200": {"content": {"application/json": {"schema": ref("ListThreadsResponse")}}}}
     document["paths"]["/threads"]["get"] = {"responses": answer}
     _add_spend_limits(document)
+    schemas["AuditLogEventType"]["enum"] += get_args(EventOfOurs)  # deletions that the original's log doesn't tell of
     if dialect == "v1":
         for name in V1_LISTS:
             schemas[name]["required"].remove("items")  # no such key is described: `data` is meant, and stands there too

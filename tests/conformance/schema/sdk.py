@@ -49,6 +49,8 @@ from openai.types.vector_stores import (
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from shared.audit.entries import EventOfOurs
+
 TYPES: dict[str, Any] = {
     "AdminApiKey": AdminAPIKey,
     "AdminApiKeyCreateResponse": AdminAPIKeyCreateResponse,
@@ -115,6 +117,8 @@ FORGOTTEN = {
 AMENDED: list[tuple[str, Any]] = [
     # OpenAI's description lets `evals` be asked for, and what was asked for is answered; the types haven't heard of it
     ("purpose", "evals"),
+    # the original's audit log tells of fewer deletions
+    *(("type", event) for event in get_args(EventOfOurs)),
 ]
 """Fields and values that we show although the types don't have them, each with its reason."""
 

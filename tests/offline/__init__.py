@@ -1,0 +1,1 @@
+"""The embedded stack on a machine without a network: whatever leaves it would be seen."""
