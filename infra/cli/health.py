@@ -27,7 +27,9 @@ def healthcheck(
 
 
 def page_answers(url: str) -> bool:
-    """Whether a process of this machine does: plainly, or else over TLS. Its certificate is for the name that clients use, and nothing is told to it here."""
+    """Whether a process of this machine does: plainly, or else over TLS. Its certificate is for the name that clients
+    use, and nothing is told to it here.
+    """
     import http.client
     import ssl
     import urllib.request
