@@ -23,7 +23,7 @@ from shared.wire.steps import INCLUDABLE, Includable
 
 
 async def _services(request: Request) -> Services:
-    """Those of the process, or of the request's own transaction."""
+    """Those of the request: within its project, or its own transaction. The administration has the process's."""
     return getattr(request.state, "services", None) or request.app.state.services
 
 

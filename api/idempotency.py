@@ -43,14 +43,14 @@ class _HeldBack:
 
 async def once(request: Request, project_id: str, handle: Callable[[Request], Awaitable[Response]]) -> Response:
     """Handle the request, or repeat the answer that it was given. Raises InvalidRequest for a key of other contents."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     key = request.headers[HEADER]
     if not 0 < len(key) <= LONGEST_KEY:
         raise InvalidRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.", param="Idempotency-Key")
     used = {"project_id": project_id, "key": key}
     fingerprint = await _fingerprint(request)
     held_back, response, kept = _HeldBack(), None, None
-    async with services.database.transaction(IDLE_WITHIN) as transaction:
+    async with services.executor.transaction(IDLE_WITHIN) as transaction:
         if await transaction.one(statements.TAKE, {**used, "fingerprint": fingerprint}) is not None:
             request.state.services = dataclasses.replace(
                 services, executor=transaction, outbox=held_back, doorbell=Doorbell(held_back)

@@ -64,6 +64,8 @@ class JsonRoute(PlainRoute):
             request.state.project_id = key.project_id
             request.state.limits = key.limits
             request.state.key = key
+            if key.project_id is not None:
+                request.state.services = request.app.state.services.within(key.project_id)
             if request.method == "POST" and HEADER in request.headers:
                 return await once(request, _keeper(key), handle_counted)
             return await handle_counted(request)

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from api.auth import KeyRing
 from api.catalog import Catalog
@@ -34,7 +34,7 @@ class Services:
 
     settings: Settings
     database: Database
-    executor: Transactional  # what handlers execute statements with: the database, or the request's transaction
+    executor: Transactional  # what handlers execute statements with: see `within`; or the request's transaction
     redis: "redis.asyncio.Redis"
     outbox: Sender
     doorbell: Doorbell
@@ -46,6 +46,10 @@ class Services:
     searcher: Searcher
     rewriter: Rewriter | None  # for `rewrite_query`, if there is a model for it
     prices: PriceList
+
+    def within(self, project_id: str) -> Self:
+        """The same for a request of this project: its handler can't read or write what is others'."""
+        return replace(self, executor=self.database.within(project_id))
 
 
 @asynccontextmanager

@@ -89,7 +89,8 @@ class Streams:
         if reader.row is None:
             return replay.deleted(reader.after)
         try:
-            return await replay.from_rows(self._database, reader.row, reader.after, reader.finished)
+            rows = self._database.within(reader.row["project_id"])
+            return await replay.from_rows(rows, reader.row, reader.after, reader.finished)
         except (SQLAlchemyError, OSError) as error:
             log.warning("streams.rows_unreadable", run_id=reader.run_id, error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)

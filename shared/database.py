@@ -6,10 +6,13 @@ for what really takes several statements.
 
 A `CancelledError` during a statement means *unknown*, never *not done*: the commit may have happened. Whatever is
 written must therefore be guarded by the database (a term, a primary key), not by the caller's memory.
+
+A `Database` speaks for the system, and sees all projects' rows. What is done for one project is done `within` it: over
+the same connections, and behind the wall of `shared/walls.py`.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
@@ -20,8 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from shared.tracing.sql import statement_span
+from shared.walls import SETTING, TENANT, WalledConnection, WalledCursor
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.pool import QueuePool
 
 Row = dict[str, Any]
@@ -44,7 +49,10 @@ _KEEP_ALIVE = {
     "tcp_user_timeout": 15_000,  # ms: a server whose machine is gone is noticed, and not waited for
 }
 
-_IDLE_WITHIN = text("SELECT set_config('idle_in_transaction_session_timeout', :within, true)")
+_IDLE_WITHIN = "set_config('idle_in_transaction_session_timeout', :within, true)"
+_BEGIN = text(f"SELECT {_IDLE_WITHIN}")
+_BEGIN_WITHIN = text(f"""
+SELECT {_IDLE_WITHIN}, set_config('{SETTING}', :project_id, true), set_config('role', '{TENANT}', true)""")
 
 SCHEMA_VERSION = text("SELECT version_num FROM alembic_version")
 """Answers where the database can be reached and has been migrated."""
@@ -104,7 +112,11 @@ class Database:
             "hide_parameters": True,  # they are content, and errors are logged
             "json_serializer": to_json,
             "json_deserializer": orjson.loads,
-            "connect_args": _KEEP_ALIVE,
+            "connect_args": {
+                **_KEEP_ALIVE,
+                "async_creator_fn": WalledConnection.connect,
+                "cursor_factory": WalledCursor,
+            },
         }
         self._engine: AsyncEngine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
@@ -122,35 +134,44 @@ class Database:
         """Who waits for a connection now."""
         return max(0, self._wanting - self.in_use)
 
-    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        """Execute, commit and return every row.
+    def within(self, project_id: str) -> "Within":
+        """What is executed with it sees and writes rows of this project alone."""
+        return Within(self, project_id)
+
+    async def all(
+        self, statement: Executable, params: Mapping[str, Any] | None = None, project_id: str | None = None
+    ) -> Sequence[Row]:
+        """Execute, commit and return every row; within a project, if one is named.
 
         After a restart of Postgres the pool's connections are dead, which shows at their next use. What only reads is
         then tried again on a new one; what writes may have been committed, and its caller has to know.
         """
         try:
-            return await self._all(statement, params)
+            return await self._all(statement, params, project_id)
         except DBAPIError as error:
             if not error.connection_invalidated or not _only_reads(statement):
                 raise
-            return await self._all(statement, params)
+            return await self._all(statement, params, project_id)
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
         """Execute, commit and return the first row, or None; like `all`."""
         rows = await self.all(statement, params)
         return rows[0] if rows else None
 
-    async def _all(self, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:
+    async def _all(
+        self, statement: Executable, params: Mapping[str, Any] | None, project_id: str | None
+    ) -> Sequence[Row]:
         self._wanting += 1
         try:
             async with self._engine.connect() as connection:
-                return await _rows(connection, statement, params)
+                with _walled(connection, project_id):
+                    return await _rows(connection, statement, params)
         finally:
             self._wanting -= 1
 
     @asynccontextmanager
-    async def transaction(self, idle_within: timedelta) -> AsyncGenerator[Transaction]:
-        """Commit at the end of the block, roll back if it raises.
+    async def transaction(self, idle_within: timedelta, project_id: str | None = None) -> AsyncGenerator[Transaction]:
+        """Commit at the end of the block, roll back if it raises; within a project, if one is named.
 
         If nothing comes from us for as long as `idle_within`, because this process is frozen or cut off, Postgres ends
         the transaction by itself and lets go of its locks.
@@ -158,7 +179,11 @@ class Database:
         self._wanting += 1
         try:
             async with self._transactional.begin() as connection:
-                await connection.execute(_IDLE_WITHIN, {"within": f"{idle_within // timedelta(milliseconds=1)}ms"})
+                begin = {"within": f"{idle_within // timedelta(milliseconds=1)}ms"}
+                if project_id is None:
+                    await connection.execute(_BEGIN, begin)
+                else:
+                    await connection.execute(_BEGIN_WITHIN, {**begin, "project_id": project_id})
                 yield Transaction(connection)
         finally:
             self._wanting -= 1
@@ -172,6 +197,27 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+class Within:
+    """A database as one project has it: both an executor and transactional, over the connections of all."""
+
+    def __init__(self, database: Database, project_id: str) -> None:
+        self._database = database
+        self._project_id = project_id
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        """Execute, commit and return every row; see `Database.all`."""
+        return await self._database.all(statement, params, self._project_id)
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        """Execute, commit and return the first row, or None."""
+        rows = await self.all(statement, params)
+        return rows[0] if rows else None
+
+    def transaction(self, idle_within: timedelta) -> AbstractAsyncContextManager[Transaction]:
+        """What is executed with it happens together or not at all; see `Database.transaction`."""
+        return self._database.transaction(idle_within, self._project_id)
 
 
 class Session:
@@ -210,6 +256,20 @@ async def _rows(connection: AsyncConnection, statement: Executable, params: Mapp
         return []
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
+
+
+@contextmanager
+def _walled(connection: AsyncConnection, project_id: str | None) -> Generator[None]:
+    """Have the connection's statements executed within the project. Whatever comes of them, it is the system's again
+    when it is given back.
+    """
+    pooled = cast("Connection", connection.sync_connection).connection
+    walled = cast("WalledConnection", pooled.driver_connection)
+    walled.project_id = project_id
+    try:
+        yield
+    finally:
+        walled.project_id = None
 
 
 def _only_reads(statement: Executable) -> bool:

@@ -1,8 +1,9 @@
 """What a worker process holds on to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
-from shared.database import Database
+from shared.database import Database, Transactional
 from shared.files.storage import BlobStore
 from shared.limits.windows import Windows
 from shared.queue import Doorbell
@@ -25,7 +26,8 @@ class Deps:
 
     settings: Settings
     owner: str
-    database: Database
+    system: Database  # for claims, and whatever else is done for all projects
+    database: Transactional  # the same; while a run is executed or a file is read, as its project has it
     vital: Database  # a connection or two of their own for heartbeat and sweeper, however busy the others are
     outbox: Outbox
     windows: Windows
@@ -41,3 +43,7 @@ class Deps:
     ingesting: Live  # files that are being read, by ingestion
     slots: Slots
     readers: Children
+
+    def within(self, project_id: str) -> Self:
+        """The same for a run or a file of this project: nothing of others' can be read or written."""
+        return replace(self, database=self.system.within(project_id))

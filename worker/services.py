@@ -65,6 +65,7 @@ class WorkerServices:
         self._deps = Deps(
             settings=settings,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+            system=database,
             database=database,
             vital=Database(settings.database_url, pool_size=2),
             outbox=outbox,
@@ -103,13 +104,13 @@ class WorkerServices:
     async def _leave_accounts(deps: Deps) -> None:
         """What was used and not written goes with the process: a last try."""
         try:
-            await deps.leftovers.write(deps.database)
+            await deps.leftovers.write(deps.system)
         except (SQLAlchemyError, OSError) as error:
             log.warning("usage.lost", error=type(error).__name__)
 
     def _show(self, deps: Deps) -> None:
         """To whoever asks for metrics."""
-        watch_pool("main", deps.database)
+        watch_pool("main", deps.system)
         watch_pool("vital", deps.vital)
         metrics.HELD.set_function(lambda: len(deps.live))
         metrics.FILES_HELD.set_function(lambda: len(deps.ingesting))
@@ -142,7 +143,7 @@ class WorkerServices:
         await self.deps.outbox.close()
         await self.deps.windows.close()
         await self.deps.vital.close()
-        await self.deps.database.close()
+        await self.deps.system.close()
 
 
 def _sandbox(settings: Settings) -> SandboxClients | None:

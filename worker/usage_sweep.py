@@ -26,7 +26,7 @@ async def keep_accounts_for_ever(deps: Deps) -> None:
         try:
             await keep_accounts(deps)
             if time.monotonic() >= tidy_at:
-                await usage.tidy(deps.database)
+                await usage.tidy(deps.system)
                 await _review(deps, None)
                 tidy_at = time.monotonic() + TIDY_EVERY_S
         except (SQLAlchemyError, OSError) as error:
@@ -39,14 +39,14 @@ async def keep_accounts(deps: Deps) -> None:
     """Write what settlements could not take along, add up what there is, and hold it against the budgets: whoever adds
     something up does so for those whose it is, so that the work is nobody's twice.
     """
-    await deps.leftovers.write(deps.database)
-    if project_ids := await usage.add_up(deps.database):
+    await deps.leftovers.write(deps.system)
+    if project_ids := await usage.add_up(deps.system):
         await _review(deps, project_ids)
-    deps.quota.exhausted = await budgets.exhausted(deps.database)
+    deps.quota.exhausted = await budgets.exhausted(deps.system)
 
 
 async def _review(deps: Deps, project_ids: Collection[str] | None) -> None:
-    for reached in await budgets.review(deps.database, deps.prices, project_ids):
+    for reached in await budgets.review(deps.system, deps.prices, project_ids):
         REACHED.labels(reached.which).inc()
         spent = f"{reached.spent:.2f}"
         log.warning("budget.reached", project_id=reached.project_id, budget=reached.which, spent_usd=spent)

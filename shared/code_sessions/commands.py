@@ -45,10 +45,12 @@ ORDER BY files.created_at, files.id LIMIT :at_most""")
 
 
 # As the original billed it: one session a thread and hour, which begins with the first call that falls into no other.
-# What begins it, counts it: a statement that is sent again finds it begun.
+# What begins it, counts it: a statement that is sent again finds it begun. Of a thread that is gone, and its run with
+# it, nothing begins.
 _BEGIN_HOUR = text(f"""
 WITH begun AS (
-  INSERT INTO code_interpreter_hours AS hours (thread_id, began_at) VALUES (:thread_id, now())
+  INSERT INTO code_interpreter_hours AS hours (thread_id, began_at)
+  SELECT id, now() FROM threads WHERE id = :thread_id AND project_id = :project_id
   ON CONFLICT (thread_id) DO UPDATE SET began_at = now() WHERE hours.began_at <= now() - interval '1 hour'
   RETURNING thread_id),
   whose AS (

@@ -11,7 +11,7 @@ SELECT id FROM embedding_spaces WHERE model = :model AND dimensions = :dimension
 
 _BEGIN = text("""
 INSERT INTO embedding_spaces (model, dimensions, "window") VALUES (:model, :dimensions, :window)
-ON CONFLICT (model, dimensions, "window") DO UPDATE SET model = excluded.model RETURNING id""")
+ON CONFLICT (model, dimensions, "window") DO NOTHING""")
 
 
 class Spaces:
@@ -35,13 +35,13 @@ class Spaces:
 
     async def begin(self, db: Executor, dimensions: int) -> int:
         """The space's number. Two processes that begin it at once get the same."""
-        self.dimensions = dimensions
-        if dimensions not in self._known:
-            row = await db.one(_BEGIN, self._keys(dimensions))
-            if row is None:
-                raise LookupError("INSERT INTO embedding_spaces returned no row")
-            self._known[dimensions] = row["id"]
-        return self._known[dimensions]
+        found = await self.find(db, dimensions)
+        if found is None:
+            await db.all(_BEGIN, self._keys(dimensions))
+            found = await self.find(db, dimensions)
+        if found is None:
+            raise LookupError("INSERT INTO embedding_spaces made no row")
+        return found
 
     def _keys(self, dimensions: int) -> dict[str, object]:
         return {"model": self.model.model, "dimensions": dimensions, "window": self.model.window}

@@ -15,9 +15,14 @@ VALUES (:id, :project_id, :filename, :purpose, :bytes, :sha256) ON CONFLICT (id)
 _WITHOUT = """jsonb_set(tool_resources, '{code_interpreter,file_ids}',
   (tool_resources #> '{code_interpreter,file_ids}') - (SELECT array_agg(id) FROM gone))"""
 
-# Whoever is still to be told of a file forgets it with its row: assistants and threads. Messages and runs tell of what
-# was, and keep its id. Threads are found by the index threads_files, assistants are few.
-_GONE = f"""
+
+def _deleting(which: str, threads: str, besides: str = "") -> str:
+    """Delete the files of `which` (a condition), and do something `besides`. Whoever is still to be told of a file
+    forgets it with its row: assistants and threads. Messages and runs tell of what was, and keep its id. `threads` are
+    found by the index threads_files, by a tenant through the view that migration 0019 made for it; assistants are few.
+    """
+    return f"""
+WITH gone AS (DELETE FROM files WHERE {which} RETURNING id, project_id),{besides}
   from_assistants AS (
     UPDATE assistants SET file_ids = file_ids - (SELECT array_agg(id) FROM gone),
       tool_resources = coalesce({_WITHOUT}, tool_resources)
@@ -25,20 +30,17 @@ _GONE = f"""
     AND (file_ids ?| (SELECT array_agg(id) FROM gone)
       OR tool_resources #> '{{code_interpreter,file_ids}}' ?| (SELECT array_agg(id) FROM gone))),
   from_threads AS (
-    UPDATE threads SET tool_resources = {_WITHOUT}
-    WHERE tool_resources <> '{{}}'::jsonb
-    AND tool_resources #> '{{code_interpreter,file_ids}}' ?| (SELECT array_agg(id) FROM gone))
+    UPDATE threads SET tool_resources = coalesce({_WITHOUT}, tool_resources) WHERE id IN (
+      SELECT id FROM {threads} WHERE tool_resources <> '{{}}'::jsonb
+      AND tool_resources #> '{{code_interpreter,file_ids}}' ?| (SELECT array_agg(id) FROM gone)))
 SELECT id FROM gone"""
 
-DELETE = text(f"""
-WITH gone AS (DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id, project_id),
-  {note("gone")}, {_GONE}""")
 
-DELETE_EXPIRED = text(f"""
-WITH gone AS (
-  DELETE FROM files WHERE id IN (
-    SELECT id FROM files WHERE expires_at < now() LIMIT :at_most FOR UPDATE SKIP LOCKED) RETURNING id, project_id),
-{_GONE}""")
+DELETE = text(_deleting("id = :id AND project_id = :project_id", "threads_of_tenant", f" {note('gone')},"))
+
+DELETE_EXPIRED = text(
+    _deleting("id IN (SELECT id FROM files WHERE expires_at < now() LIMIT :at_most FOR UPDATE SKIP LOCKED)", "threads")
+)
 
 FACTS = text("SELECT id, filename, bytes FROM files WHERE id = ANY(:ids) AND project_id = :project_id")
 

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from shared.columns import HalfVector
 from shared.migrations import TABLES
+from shared.migrations.walls import MAKE_ROLE
 
 _LOCK = 4_815_162_342  # any number that nobody else uses: two `migrate` at once take turns
 
@@ -25,6 +26,7 @@ with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=TABLES[0].metadata, transaction_per_migration=False)
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text(MAKE_ROLE))
         context.run_migrations()
         connection.execute(_APPEND_ONLY)
 engine.dispose()

@@ -71,11 +71,13 @@ WITH runs_gone AS (
 SELECT id FROM gone""")
 
 # Threads with the instant of their last activity, to be listed by their creation or by that instant. Rows are ordered
-# and compared by columns of the one table whose index has them all, so that a page is a walk along that index.
+# and compared by columns of the one table whose index has them all, so that a page is a walk along that index. Metadata
+# are looked up in an index through the view alone; why, says the migration that makes it (0019).
 BY_CREATION = """(
-SELECT threads.*, active_at FROM threads LEFT JOIN thread_activity ON thread_id = threads.id) AS threads"""
+SELECT threads.*, active_at
+FROM threads_of_tenant AS threads LEFT JOIN thread_activity ON thread_id = threads.id) AS threads"""
 BY_ACTIVITY = """(
 SELECT thread_id AS id, active.project_id, active_at, created_at, tool_resources, metadata
-FROM thread_activity AS active JOIN threads ON threads.id = thread_id) AS threads"""
+FROM thread_activity AS active JOIN threads_of_tenant AS threads ON threads.id = thread_id) AS threads"""
 
 INDEXED_METADATA = "metadata <> '{}'::jsonb"  # what `threads_metadata` is limited to: to be said where it is to serve

@@ -60,7 +60,7 @@ UPDATE vector_store_files SET embedding_until = now() + :lease WHERE ingestion =
   WHERE status = 'completed' AND chunks > 0 AND (space < :space OR space > :space OR space IS NULL)
     AND (embedding_until IS NULL OR embedding_until < now())
   LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING ingestion, id, vector_store_id, embedding_until AS until""")
+RETURNING ingestion, id, project_id, vector_store_id, embedding_until AS until""")
 
 KEEP_ANEW = text(f"""
 WITH held AS (

@@ -113,16 +113,18 @@ terms AS MATERIALIZED (
 # it, or, where few chunks are wanted, all of these are looked at. As often as it is found there, `times` the sample's
 # share, do chunks have it; where that is more than are looked at, the middle between these and all is taken for it, as
 # powers go. A term that no chunk has weighs most: what is asked for is not there.
-# IS TRUE keeps the planner from looking a term up once for each file.
+# IS TRUE keeps the planner from looking a term up once for each file. In the index a tenant looks terms up through the
+# view alone; why, says the migration that makes it (0019).
 _FOUND = """(
-    SELECT ingestion, position FROM chunks WHERE search @@ ({where} && terms.term)
+    SELECT ingestion, position FROM chunks_of_tenant WHERE search @@ ({where} && terms.term)
     AND (ingestion IN (SELECT ingestion FROM readable)) IS TRUE LIMIT :enough) AS hit"""
 
 _WEIGHTS = f"""
 total AS MATERIALIZED (SELECT CAST(sum(chunks) AS float8) AS chunks FROM readable),
 known AS MATERIALIZED (
   SELECT terms.*, :rare / {SAMPLED} < (
-    SELECT count(*) FROM (SELECT FROM chunks WHERE search @@ (sample && term) LIMIT :rare / {SAMPLED} + 1) AS enough
+    SELECT count(*) FROM (
+      SELECT FROM chunks_of_tenant WHERE search @@ (sample && term) LIMIT :rare / {SAMPLED} + 1) AS enough
   ) AS is_common FROM terms),
 hits AS MATERIALIZED (
   SELECT n, number, ingestion, position, 1 AS times

@@ -94,8 +94,10 @@ class Late(Database):
     late: str | None = None
     project_id: str
 
-    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        rows = await super().all(statement, params)
+    async def all(
+        self, statement: Executable, params: Mapping[str, Any] | None = None, project_id: str | None = None
+    ) -> Sequence[Row]:
+        rows = await super().all(statement, params, project_id)
         if self.late is not None and "unnest" in str(statement):
             row = (
                 "INSERT INTO files (id, project_id, filename, purpose, bytes, sha256) VALUES (:id, :p, 'a', 'b', 4, '')"

@@ -20,8 +20,10 @@ from shared.uploads import commands as uploads
 class Doubtful(Database):
     """Commits what makes a file, and loses the answer."""
 
-    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
-        rows = await super().all(statement, params)
+    async def all(
+        self, statement: Executable, params: Mapping[str, Any] | None = None, project_id: str | None = None
+    ) -> Sequence[Row]:
+        rows = await super().all(statement, params, project_id)
         if "INSERT INTO files" in str(statement):
             raise OperationalError("cut off", None, ConnectionError())
         return rows

@@ -99,13 +99,15 @@ class CutDatabase(Database):
 
     cut: Cut | None = None
 
-    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+    async def all(
+        self, statement: Executable, params: Mapping[str, Any] | None = None, project_id: str | None = None
+    ) -> Sequence[Row]:
         cut = self.cut
         if cut is None or not str(statement).startswith("WITH moved AS"):
-            return await super().all(statement, params)
+            return await super().all(statement, params, project_id)
         self.cut = None
         if cut is Cut.AFTER:
-            await super().all(statement, params)
+            await super().all(statement, params, project_id)
         raise OperationalError(cut, None, ConnectionError())
 
 
@@ -269,6 +271,7 @@ class Stage:
         return Deps(
             settings=self.settings,
             owner=f"{name}:{ids.new('key')}",
+            system=self.database,
             database=self.database,
             vital=self.database,
             outbox=self.redis,

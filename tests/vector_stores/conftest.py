@@ -51,6 +51,7 @@ async def stage(postgres: Postgres, apart: str, tmp_path: Path) -> AsyncIterator
         deps = Deps(
             settings=settings,
             owner="first",
+            system=database,
             database=database,
             vital=database,
             outbox=outbox,

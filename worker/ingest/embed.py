@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from shared.crashpoints import crossing
-from shared.database import Database, Row, to_json
+from shared.database import Executor, Row, to_json
 from shared.embeddings.client import Embedded, Embeddings, Refused, Unavailable, Vector
 from shared.embeddings.spaces import Spaces
 from shared.usage.facts import Used, plain
@@ -69,7 +69,7 @@ async def embed(deps: Deps, claimed: Row, held: Held) -> None:
         raise PassedOn from None  # the lease runs out, and the next one begins with another space
 
 
-async def space_of(db: Database, spaces: Spaces) -> tuple[int, int]:
+async def space_of(db: Executor, spaces: Spaces) -> tuple[int, int]:
     """The number of the space that new vectors are in, and their dimensions. Raises Unavailable, Refused."""
     dimensions = spaces.dimensions
     if dimensions is None:
@@ -96,7 +96,7 @@ async def patiently(model: Embeddings, texts: Sequence[str]) -> Embedded:
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def batches(db: Database, ingestion: str, first: int, size: int) -> AsyncGenerator[Batch]:
+async def batches(db: Executor, ingestion: str, first: int, size: int) -> AsyncGenerator[Batch]:
     """The windows of a file's chunks, those of its `first` ones excepted, in windows of up to `size` tokens."""
     windows, batch, given = Windows(size), Batch(first), first
     async for chunk in _chunks(db, ingestion, first):
@@ -140,7 +140,7 @@ def passages(batch: Batch, vectors: Sequence[Vector], dimensions: int) -> str:
     return to_json(rows)
 
 
-async def _chunks(db: Database, ingestion: str, first: int) -> AsyncGenerator[Row]:
+async def _chunks(db: Executor, ingestion: str, first: int) -> AsyncGenerator[Row]:
     """A file's chunks from the one at `first` on; never more than some in memory."""
     while True:
         rows = await db.all(embedding.CHUNKS, {"ingestion": ingestion, "first": first, "at_most": CHUNKS})

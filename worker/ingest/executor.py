@@ -42,11 +42,11 @@ async def ingest(deps: Deps) -> int:
         while not deps.slots.closed:
             sent = time.monotonic()
             claim = statements.claim_fairly(transitions.claim(deps.owner, deps.settings.lease_duration))
-            claimed = await deps.database.one(claim.sql, claim.params)
+            claimed = await deps.system.one(claim.sql, claim.params)
             if claimed is None:
                 break
             crossing("file.claimed")
-            await _ingest_one(deps, claimed, sent)
+            await _ingest_one(deps.within(claimed["project_id"]), claimed, sent)
             files += 1
     finally:
         deps.slots.give_back()

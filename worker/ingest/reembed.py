@@ -47,10 +47,11 @@ async def reembed_one(deps: Deps, spaces: Spaces) -> bool:
     if not deps.slots.take():
         return False
     try:
-        space, dimensions = await space_of(deps.database, spaces)
-        claimed = await deps.database.one(embedding.CLAIM_STALE, {"space": space, "lease": LEASE})
+        space, dimensions = await space_of(deps.system, spaces)
+        claimed = await deps.system.one(embedding.CLAIM_STALE, {"space": space, "lease": LEASE})
         if claimed is None:
             return False
+        deps = deps.within(claimed["project_id"])
         try:
             await _reembed(deps, spaces, claimed, space, dimensions)
         except Refused as error:

@@ -10,7 +10,7 @@ from sqlalchemy import Executable
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.database import Database, Row
+from shared.database import Executor, Row
 from worker.runs.live import Held
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ class PassedOn(Exception):
     """Somebody else has the file now, or nobody wants it any more, or the database stayed away for too long."""
 
 
-async def write(database: Database, held: Held, statement: Executable, params: Mapping[str, Any]) -> Row:
+async def write(database: Executor, held: Held, statement: Executable, params: Mapping[str, Any]) -> Row:
     """Execute a statement that is guarded by the file's ingestion and term, and harmless when sent twice.
 
     Raises PassedOn if it finds no row. One that was cut off may have been committed: a move then finds nothing to move

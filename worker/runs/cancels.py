@@ -25,10 +25,11 @@ RECONNECT_AFTER_S = 0.2
 async def cancel(deps: Deps, run_id: str) -> None:
     """Cancel any run, as its client can, and tell so. Every worker may be asked at once: one of them does it."""
     try:
-        run = await deps.database.one(BY_IDS, {"ids": [run_id]})
+        run = await deps.system.one(BY_IDS, {"ids": [run_id]})
         if run is None:
             log.warning("cancels.unknown", run_id=run_id)
             return
+        deps = deps.within(run["project_id"])
         row = await commands.cancel(deps.database, run["project_id"], run["thread_id"], run_id)
         log.info("cancels.by_operator", run_id=run_id)
         if row["status"] not in TERMINAL:

@@ -34,10 +34,10 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
         with deps.live.room() as room:
             limited = deps.live.limited or at_once is not None
             if deps.live.backlog or limited:
-                row = await claim_fairly(deps.database, move, at_once, limited=limited, room=room)
+                row = await claim_fairly(deps.system, move, at_once, limited=limited, room=room)
             else:
                 statement = statements.claim(move, run_id, CONTEXT, room=room)
-                row = await deps.database.one(statement.sql, statement.params)
+                row = await deps.system.one(statement.sql, statement.params)
             if row is not None and row["attempts"] > 0 and row["attempts"] + 1 >= row["max_attempts"]:
                 deps.live.begin_probation(row["id"], row["term"])
     return None if row is None else Claimed(row, sent)

@@ -57,6 +57,7 @@ async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None 
         return None
     crossing("run.claimed")
     run = claimed.run
+    deps = deps.within(run["project_id"])
     if show is not None and run["id"] != run_id:
         show(run)
     of_worker.claimed(run)

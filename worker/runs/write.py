@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.database import Database, Row
+from shared.database import Executor, Row
 from shared.runs.statements import AS_WRITTEN, Statement
 from shared.runs.status import RunStatus
 from worker.runs.live import Held
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 PAUSE_S = 0.2
 
 
-async def certain(database: Database, statement: Statement, to: RunStatus, held: Held) -> Row | None:
+async def certain(database: Executor, statement: Statement, to: RunStatus, held: Held) -> Row | None:
     """Execute a guarded move until its fate is known, or the lease can't be trusted any more.
 
     A statement that was cut off may have been committed. If it is then refused, the row tells whether that is because

@@ -1,0 +1,67 @@
+"""What migrations say of the wall between projects (`shared/walls.py`): who may see which rows of a table.
+
+A table is walled off in the migration that makes it, or is named in `OF_THE_SYSTEM` (tests/tenancy) with a reason.
+Policies name the tenants' role: tables' owners, and whoever is a member of theirs, are not subject to them. That is how
+the system sees all rows, and how code of the release before, which knows no wall, goes on working. FORCE ROW LEVEL
+SECURITY would subject them too.
+"""
+
+from alembic import op
+
+from shared.walls import SETTING, TENANT
+
+# Once for a statement, and not for each row that is looked at. What nobody has set is null, or empty after a
+# transaction in which it was; neither is a project.
+PROJECT = f"(SELECT nullif(current_setting('{SETTING}', true), ''))"
+
+OURS = f"project_id = {PROJECT}"
+
+# Roles belong to the server, which may have several databases of ours: whichever is migrated first makes it. Postgres
+# lets a role's members take its place; INHERIT FALSE, for nobody shall have its privileges beside their own. Sent at
+# each migration, because a database may have been restored on another server, or be used by another role.
+MAKE_ROLE = f"""
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{TENANT}') THEN
+    BEGIN
+      CREATE ROLE {TENANT} NOLOGIN NOINHERIT;
+    EXCEPTION
+      WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was quicker
+      WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING MESSAGE = format(
+          'The role {TENANT} is missing, and %I may not create it. Have an administrator of the server execute: '
+          'CREATE ROLE {TENANT} NOLOGIN NOINHERIT; GRANT {TENANT} TO %I WITH INHERIT FALSE, SET TRUE', current_user,
+          current_user);
+    END;
+  END IF;
+  IF NOT pg_has_role(current_user, '{TENANT}', 'SET') THEN
+    BEGIN
+      EXECUTE format('GRANT {TENANT} TO %I WITH INHERIT FALSE, SET TRUE', current_user);
+    EXCEPTION
+      WHEN unique_violation THEN NULL;
+      WHEN insufficient_privilege THEN
+        RAISE insufficient_privilege USING MESSAGE = format(
+          '%I is no member of the role {TENANT}. Have an administrator of the server execute: '
+          'GRANT {TENANT} TO %I WITH INHERIT FALSE, SET TRUE', current_user, current_user);
+    END;
+  END IF;
+  IF NOT has_schema_privilege('{TENANT}', current_schema(), 'USAGE') THEN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO {TENANT}', current_schema());
+  END IF;
+END $$"""
+
+
+def wall_off(table: str, may: str | None = None, rows: str = OURS) -> None:
+    """Let tenants see and write those `rows` of a table alone, by a condition that holds for a project's own, and `may`
+    be what they may do: privileges, as GRANT has them. Without it they may do nothing.
+    """
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY tenant ON {table} TO {TENANT} USING ({rows}) WITH CHECK ({rows})")
+    if may is not None:
+        op.execute(f"GRANT {may} ON {table} TO {TENANT}")
+
+
+def pull_down(table: str) -> None:
+    """Undo `wall_off`."""
+    op.execute(f"REVOKE ALL ON {table} FROM {TENANT}")
+    op.execute(f"DROP POLICY tenant ON {table}")
+    op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
