@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from infra.doctor.finding import Finding, fail, first_line, ok, warn
 from shared.migrations import config
 from shared.settings import Settings
+from shared.walls import TENANT
 
 OLDEST = 16
 OLDEST_VECTOR = (0, 7)  # the first with halfvec
@@ -32,6 +33,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
             yield _version(connection.info.server_version)
             yield await _vector(connection)
             yield await _migrations(connection, settings)
+            yield await _wall(connection)
             yield await _language(connection, settings)
             yield await _indexes(connection)
             yield await _room(connection, settings)
@@ -73,6 +75,28 @@ async def _migrations(connection: psycopg.AsyncConnection[Any], settings: Settin
     if at not in {script.revision for script in scripts.walk_revisions()}:
         return fail("migrations", f"the database is at {at}, which is newer than this version: upgrade it")
     return fail("migrations", f"the database is at {at}, this version needs {head}: {MIGRATE}")
+
+
+async def _wall(connection: psycopg.AsyncConnection[Any]) -> Finding:
+    """Whether projects can be kept apart: we have to be able to take the tenants' role, and must not be as it is."""
+    me = await _value(connection, "SELECT current_user")
+    grant = f"GRANT {TENANT} TO {me} WITH INHERIT FALSE, SET TRUE"
+    bypasses = await _value(connection, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", TENANT)
+    if bypasses is None:
+        return fail("wall", f"the role {TENANT} is missing: {MIGRATE}, or: CREATE ROLE {TENANT} NOLOGIN; {grant}")
+    if bypasses:
+        return fail("wall", f"nothing is kept from {TENANT}: ALTER ROLE {TENANT} NOSUPERUSER NOBYPASSRLS")
+    if not await _value(connection, "SELECT pg_has_role(%s, 'SET')", TENANT):
+        return fail("wall", f"this role may not become {TENANT}: {grant}")
+    restricted = await _value(
+        connection,
+        """SELECT pg_has_role(%s, 'USAGE') AND row_security_active(CAST(oid AS regclass))
+        FROM pg_class WHERE oid = to_regclass('runs')""",
+        TENANT,
+    )
+    if restricted:
+        return fail("wall", f"this role is restricted as {TENANT} is: REVOKE {TENANT} FROM {me}; {grant}")
+    return ok("wall", "projects are kept apart")
 
 
 async def _language(connection: psycopg.AsyncConnection[Any], settings: Settings) -> Finding:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy.exc import ProgrammingError
 
 from shared.assistants.rows import Assistant
 from shared.audit.rows import AuditEntry, AuditLink
@@ -14,6 +16,7 @@ from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import AdminKey, ApiKey, Project, RateLimit, ServiceAccount
 from shared.runs.rows import Run, RunStep
+from shared.settings import SettingsError
 from shared.threads.rows import Message, Thread, ThreadActivity
 from shared.uploads.rows import Upload, UploadPart
 from shared.usage.rows import Budget, CodeHour, UsageBytes, UsageFact, UsageMinute, UsageOfAssistant
@@ -59,8 +62,16 @@ TABLES = (
 
 
 def upgrade(database_url: str) -> None:
-    """Bring the database to the newest schema. Running it twice, or from two processes at once, is harmless."""
-    command.upgrade(config(database_url), "head")
+    """Bring the database to the newest schema. Running it twice, or from two processes at once, is harmless.
+
+    Raises SettingsError if the server doesn't let us, with what its administrator may do about it.
+    """
+    try:
+        command.upgrade(config(database_url), "head")
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise SettingsError(f"The database refuses to be migrated: {error.orig.diag.message_primary}") from None
+        raise
 
 
 def config(database_url: str) -> Config:

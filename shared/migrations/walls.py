@@ -1,9 +1,9 @@
 """What migrations say of the wall between projects (`shared/walls.py`): who may see which rows of a table.
 
 A table is walled off in the migration that makes it, or is named in `OF_THE_SYSTEM` (tests/tenancy) with a reason.
-Policies name the tenants' role: tables' owners, and whoever is a member of theirs, are not subject to them. That is how
-the system sees all rows, and how code of the release before, which knows no wall, goes on working. FORCE ROW LEVEL
-SECURITY would subject them too.
+Tenants are restricted; everybody else is as free as their privileges let them be. That is how the system sees all rows,
+be it as the tables' owner or as another role that serves, and how code of the release before, which knows no wall, goes
+on working. FORCE ROW LEVEL SECURITY, which would have owners obey policies too, would change nothing.
 """
 
 from alembic import op
@@ -17,8 +17,8 @@ PROJECT = f"(SELECT nullif(current_setting('{SETTING}', true), ''))"
 OURS = f"project_id = {PROJECT}"
 
 # Roles belong to the server, which may have several databases of ours: whichever is migrated first makes it. Postgres
-# lets a role's members take its place; INHERIT FALSE, for nobody shall have its privileges beside their own. Sent at
-# each migration, because a database may have been restored on another server, or be used by another role.
+# lets a role's members take its place. INHERIT FALSE: who inherited its privileges would be restricted as it is. It is
+# sent at each migration, because a database may have been restored on another server, or be migrated by another role.
 MAKE_ROLE = f"""
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{TENANT}') THEN
@@ -55,7 +55,8 @@ def wall_off(table: str, may: str | None = None, rows: str = OURS) -> None:
     be what they may do: privileges, as GRANT has them. Without it they may do nothing.
     """
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY tenant ON {table} TO {TENANT} USING ({rows}) WITH CHECK ({rows})")
+    op.execute(f"CREATE POLICY everybody ON {table} USING (true) WITH CHECK (true)")
+    op.execute(f"CREATE POLICY tenant ON {table} AS RESTRICTIVE TO {TENANT} USING ({rows}) WITH CHECK ({rows})")
     if may is not None:
         op.execute(f"GRANT {may} ON {table} TO {TENANT}")
 
@@ -63,5 +64,6 @@ def wall_off(table: str, may: str | None = None, rows: str = OURS) -> None:
 def pull_down(table: str) -> None:
     """Undo `wall_off`."""
     op.execute(f"REVOKE ALL ON {table} FROM {TENANT}")
-    op.execute(f"DROP POLICY tenant ON {table}")
+    for policy in ("tenant", "everybody"):
+        op.execute(f"DROP POLICY {policy} ON {table}")
     op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")

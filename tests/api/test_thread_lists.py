@@ -318,7 +318,7 @@ class Explaining:
     """Executes statements, and counts the rows that Postgres looked at for it."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = database.within("proj_0")  # as the API does it
         self.looked_at = 0
 
     async def all(self, statement: Any, params: Any = None) -> Any:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 import pytest
@@ -56,7 +56,7 @@ def altered(settings: Settings, **fields: Any) -> Settings:
 async def test_a_database_in_order(settings: Settings) -> None:
     told = await found(postgres.examine(settings))
     assert levels(told) == dict.fromkeys(
-        ("postgres", "pgvector", "migrations", "search", "indexes", "connections"), "ok"
+        ("postgres", "pgvector", "migrations", "wall", "search", "indexes", "connections"), "ok"
     )
     assert told["postgres"].told.startswith("18.")
 
@@ -122,6 +122,26 @@ async def test_tables_that_are_somebody_elses(settings: Settings) -> None:
     told = await found(postgres.examine(altered(settings, database_url=url)))
     assert told["indexes"].level is Level.WARN
     assert "does not own the tables" in told["indexes"].told
+
+
+async def test_a_role_that_can_not_keep_projects_apart(settings: Settings) -> None:
+    """It has to become another one, and must not be restricted as that one is."""
+    role = ids.new("key").lower()
+    url = make_url(settings.database_url).set(username=role, password="secret").render_as_string(hide_password=False)
+    with psycopg.connect(settings.database_url, autocommit=True) as connection:
+
+        async def told(statement: LiteralString) -> Finding:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
+            return (await found(postgres.examine(altered(settings, database_url=url))))["wall"]
+
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(sql.Identifier(role)))
+        stranger = await told("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}")
+        assert stranger.level is Level.FAIL
+        assert f"GRANT assistantd_tenant TO {role} WITH INHERIT FALSE, SET TRUE" in stranger.told
+        restricted = await told("GRANT assistantd_tenant TO {} WITH INHERIT TRUE, SET TRUE")
+        assert restricted.level is Level.FAIL
+        assert "restricted as assistantd_tenant is" in restricted.told
+        assert (await told("GRANT assistantd_tenant TO {} WITH INHERIT FALSE, SET TRUE")).level is Level.OK
 
 
 async def test_too_few_connections(settings: Settings) -> None:
@@ -331,7 +351,7 @@ async def test_the_command(settings: Settings, model: ScriptedModel, tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[1] for line in lines] == [
-        *("postgres", "pgvector", "migrations", "search", "indexes", "connections"),
+        *("postgres", "pgvector", "migrations", "wall", "search", "indexes", "connections"),
         *("redis", "memory", "persistence", "clocks", "files", "encryption", "model", "embeddings", "sandbox"),
     ]
 

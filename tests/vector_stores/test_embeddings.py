@@ -195,12 +195,12 @@ async def test_two_tenants_with_the_same_bytes_never_see_each_other(stage: Stage
     store = await stores.create(stage.database, row["id"], {}, [new_file(theirs, {}, 800, 0)], "english")
     await ingest(deps)
 
-    hits = await deps.searcher.search(stage.database, row["id"], [store["id"]], ["vehicle"])
+    hits = await deps.searcher.search(stage.database.within(row["id"]), row["id"], [store["id"]], ["vehicle"])
 
     assert [hit["file_id"] for hit in hits] == [theirs]
     assert len(await found(stage, deps.searcher.spaces, "vehicle")) == 1
     with pytest.raises(NotFound):
-        await deps.searcher.search(stage.database, row["id"], [stage.store_id], ["vehicle"])
+        await deps.searcher.search(stage.database.within(row["id"]), row["id"], [stage.store_id], ["vehicle"])
 
 
 async def test_a_store_expires_while_somebody_keeps_vectors_of_its_file(stage: Stage) -> None:

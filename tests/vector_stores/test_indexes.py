@@ -191,7 +191,7 @@ async def test_of_what_an_index_holds_only_wanted_files_are_found(
     mine = {"type": "eq", "key": "mine", "value": True}
 
     hits = await deps.searcher.search(
-        looking.database, stage.project_id, [stage.store_id], [QUERY], filters=mine, limit=50
+        looking.database.within(stage.project_id), stage.project_id, [stage.store_id], [QUERY], filters=mine, limit=50
     )
 
     assert {hit["file_id"] for hit in hits} == set(file_ids[1:LARGE:2])
@@ -353,6 +353,7 @@ async def test_without_the_right_to_index_large_stores_are_looked_through(
     for granted in (
         "CREATE ROLE {role} LOGIN PASSWORD 'secret'",
         "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+        "GRANT assistantd_tenant TO {role} WITH INHERIT FALSE, SET TRUE",
     ):
         await stage.database.all(text(granted.format(role=role)))
     url = make_url(stage.deps.settings.database_url).set(username=role, password="secret")

@@ -83,4 +83,6 @@ async def test_words_of_a_question_are_bounded_whatever_keeps_them_apart(stage: 
         assert await found(stage, None, within)
         assert await found(stage, None, beyond) == []
     many = [f"{' '.join(f'w{number}' for number in range(20))} plums"] * 20
-    assert await Searcher().search(stage.database, stage.project_id, [stage.store_id], many) == []
+    assert (
+        await Searcher().search(stage.database.within(stage.project_id), stage.project_id, [stage.store_id], many) == []
+    )

@@ -27,7 +27,7 @@ async def found(
     stage: Stage, spaces: Spaces | None, query: str, *store_ids: str, **more: Any
 ) -> list[tuple[str, float]]:
     rows = await Searcher(spaces).search(
-        stage.database, stage.project_id, store_ids or [stage.store_id], [query], **more
+        stage.database.within(stage.project_id), stage.project_id, store_ids or [stage.store_id], [query], **more
     )
     return [(row["text"], row["score"]) for row in rows]
 

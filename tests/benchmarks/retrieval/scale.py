@@ -93,10 +93,10 @@ class Bench:
         (vector,) = self.topics.draw(case.store.topics, 1)
         self.known[bare] = self.known[spoken] = vector
         began = time.perf_counter()
-        rows = await self.searcher.search(self.database, PROJECT, [store], [bare], filters=filters)
+        rows = await self.searcher.search(self.database.within(PROJECT), PROJECT, [store], [bare], filters=filters)
         into.bare.append(time.perf_counter() - began)
         began = time.perf_counter()
-        await self.searcher.search(self.database, PROJECT, [store], [spoken], filters=filters)
+        await self.searcher.search(self.database.within(PROJECT), PROJECT, [store], [spoken], filters=filters)
         into.spoken.append(time.perf_counter() - began)
         exact = {"vector": literal(vector), "store": store, "parts": parts}
         nearest = {row["id"] for row in await self.database.all(_EXACT, exact)}

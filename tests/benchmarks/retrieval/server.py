@@ -85,7 +85,9 @@ class Served:
         return [await self._search(query) for query in queries]
 
     async def _search(self, query: str) -> list[int]:
-        rows = await self.searcher.search(self.database, PROJECT, [STORE], [self.told(query)], limit=DEPTH)
+        rows = await self.searcher.search(
+            self.database.within(PROJECT), PROJECT, [STORE], [self.told(query)], limit=DEPTH
+        )
         return [self.keys[row["chunk_id"]] for row in rows]
 
 
