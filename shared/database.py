@@ -73,7 +73,7 @@ class Executor(Protocol):
 class Transactional(Executor, Protocol):
     """An executor that can also do several things together: both of them."""
 
-    def transaction(self, idle_within: timedelta) -> AbstractAsyncContextManager[Executor]:
+    def transaction(self, idle_within: timedelta) -> AbstractAsyncContextManager["Transactional"]:
         """What is executed with it happens together or not at all."""
         ...
 

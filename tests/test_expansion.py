@@ -109,7 +109,7 @@ def later(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel) 
     root.mkdir()
     url = create_database(postgres.url, "later")
     with psycopg.connect(url, autocommit=True) as connection:
-        for table in sorted({name.split(".")[0] for name in Schema.of(url).columns}):
+        for (table,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall():
             added = sql.SQL('ALTER TABLE {} ADD COLUMN later jsonb NOT NULL DEFAULT \'{{"of": "the next release"}}\'')
             connection.execute(added.format(sql.Identifier(table)))
     system = System(root, url, redis_apart(redis_url), model.base_url)
