@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
-from sqlalchemy import Boolean, Column, Date, DateTime, Integer, Table, Text, text
+from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import SQLModel
 
@@ -36,6 +37,7 @@ _BY_TYPE: Mapping[type, Any] = {
     DateTime: "2026-01-01T00:00:00Z",
     TSVECTOR: "'word'",
     HalfVector: "[1]",
+    LargeBinary: "\\x00",
 }
 
 
@@ -84,6 +86,8 @@ def _value(column: Column[Any], project_id: str) -> Any:
         return project_id
     if column.name == "thread_id":
         return f"threads of {project_id}"
+    if isinstance(column.type, Uuid):
+        return str(uuid5(NAMESPACE_OID, f"{table} of {project_id}"))
     if isinstance(column.type, Text):
         return f"{table} of {project_id}"
     return next(value for kind, value in _BY_TYPE.items() if isinstance(column.type, kind))

@@ -102,6 +102,7 @@ async def test_the_role_can_do_nothing_else(database: Database) -> None:
     [
         "SELECT hash FROM admin_keys",
         "SELECT hash FROM api_keys",
+        "SELECT wrapped FROM data_keys",
         "SELECT * FROM projects",
         "SELECT * FROM service_accounts",
         "SELECT * FROM rate_limits",
