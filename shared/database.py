@@ -57,6 +57,9 @@ SELECT {_IDLE_WITHIN}, set_config('{SETTING}', :project_id, true), set_config('r
 SCHEMA_VERSION = text("SELECT version_num FROM alembic_version")
 """Answers where the database can be reached and has been migrated."""
 
+WALL_STANDS = text("SELECT current_user AS role")
+"""Answers within a project, be it none, where we may take the tenants' role."""
+
 
 class Executor(Protocol):
     """Whatever can execute a statement: a `Database` or a `Session` (and commit it), or a `Transaction`."""

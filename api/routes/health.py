@@ -13,7 +13,7 @@ from api.dependencies import TheServices
 from api.errors import UNAVAILABLE
 from api.json_route import PlainRoute
 from api.replies import Reply, reply
-from shared.database import SCHEMA_VERSION
+from shared.database import SCHEMA_VERSION, WALL_STANDS
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -33,6 +33,7 @@ class Readiness(TypedDict):
 
 
 PATIENCE = timedelta(seconds=2)
+NOBODY = ""  # is no project's id
 
 
 @router.get("/healthz")
@@ -60,6 +61,7 @@ async def _database(services: TheServices) -> str:
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             await services.database.one(SCHEMA_VERSION)
+            await services.database.within(NOBODY).one(WALL_STANDS)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         return type(error).__name__
     return "ok"

@@ -28,6 +28,7 @@ CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER count_up AFTER INSERT ON usage_facts FOR EACH ROW EXECUTE FUNCTION count_up();
+GRANT INSERT ON moves, counted TO assistantd_tenant;
 """
 
 PROMISES = {

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from api.app import create_app
 from infra.embedded.postgres import Postgres
 from shared.database import Database
 from shared.migrations import upgrade
-from shared.settings import SettingsError
+from shared.settings import Settings, SettingsError
 from tests.tenancy.rows import MINE, THEIRS, fill
 from tests.tenancy.test_connections import everybody_is_who_they_are
 
@@ -84,6 +86,26 @@ def test_the_command_says_it_in_a_line(server: Postgres) -> None:
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "CREATE ROLE assistantd_tenant" in line
+
+
+async def test_an_api_that_may_not_take_the_role_is_not_ready(server: Postgres, tmp_path: Path) -> None:
+    """As where an upgrade has forgotten the role that serves: the roll-out stops there, and what is old goes on."""
+    url = database_of(server, "app_three", "CREATEROLE")
+    await asyncio.to_thread(upgrade, url)
+    settings = Settings.model_validate(
+        {"database_url": url, "redis_url": "redis://127.0.0.1:1/0", "data_dir": tmp_path}
+    )
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as client,
+    ):
+        assert (await client.get("/readyz")).status_code == 200
+        execute(url, "REVOKE assistantd_tenant FROM {role}", role="app_three")
+        refused = await client.get("/readyz")
+
+    assert refused.status_code == 503
+    assert refused.json()["database"] == "ProgrammingError"
 
 
 async def test_many_databases_of_a_server_are_migrated_at_once(server: Postgres) -> None:

@@ -92,7 +92,8 @@ async def test_searches_and_their_vectors(project: Project, admin: Admin, system
 async def test_a_thread_has_one_session_an_hour(project: Project, system: System) -> None:
     """As the original billed: what follows within the hour of the first call is of the same session."""
     project_id, key_id = key_of(system, project)
-    run = {"project_id": project_id, "api_key_id": key_id, "assistant_id": "asst_1", "thread_id": f"thread_{key_id}"}
+    thread = await project.client.beta.threads.create()
+    run = {"project_id": project_id, "api_key_id": key_id, "assistant_id": "asst_1", "thread_id": thread.id}
     async with Database(system.database_url, pool_size=2) as database:
         begun = [await begin_hour(database, run) for _ in range(3)]
         system.query(
