@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from shared.columns import HalfVector
 from shared.migrations import TABLES
-from shared.migrations.walls import MAKE_ROLE
+from shared.migrations.walls import GRANT, MAKE_ROLE
 
 _LOCK = 4_815_162_342  # any number that nobody else uses: two `migrate` at once take turns
 
@@ -29,4 +29,5 @@ with engine.connect() as connection:
         connection.execute(text(MAKE_ROLE))
         context.run_migrations()
         connection.execute(_APPEND_ONLY)
+        connection.execute(text(GRANT))
 engine.dispose()

@@ -50,15 +50,54 @@ DO $$ BEGIN
 END $$"""
 
 
-def wall_off(table: str, may: str | None = None, rows: str = OURS) -> None:
-    """Let tenants see and write those `rows` of a table alone, by a condition that holds for a project's own, and `may`
-    be what they may do: privileges, as GRANT has them. Without it they may do nothing.
-    """
+_ALL = "SELECT, INSERT, UPDATE, DELETE"
+
+MAY = {
+    "assistants": _ALL,
+    "threads": _ALL,
+    "threads_of_tenant": "SELECT",
+    "thread_activity": _ALL,
+    "messages": _ALL,
+    "runs": _ALL,
+    "run_steps": "SELECT, INSERT, UPDATE",
+    "files": "SELECT, INSERT, DELETE",
+    "uploads": "SELECT, INSERT, UPDATE",
+    "upload_parts": "SELECT, INSERT, DELETE",
+    "idempotency_keys": "SELECT, INSERT, UPDATE",
+    "vector_stores": _ALL,
+    "vector_store_batches": "SELECT, INSERT, UPDATE",
+    "vector_store_files": _ALL,
+    "vector_store_files_removed": "SELECT, INSERT, UPDATE",
+    "chunks": "SELECT, INSERT, DELETE",
+    "chunks_of_tenant": "SELECT",
+    "passages": "SELECT, INSERT, DELETE",
+    "embedding_spaces": "SELECT, INSERT",
+    "code_interpreter_sessions": "SELECT, INSERT, UPDATE",
+    "code_interpreter_hours": "SELECT, INSERT, UPDATE",
+    "sandbox_places": _ALL,
+    "projects": "SELECT (id, max_sandbox_sessions)",
+    "usage_facts": "SELECT, INSERT",
+    "usage_of_assistants": "SELECT",
+    "audit_entries": "INSERT",
+}
+"""What requests and runs do; nothing else is granted. Rows that go with others (ON DELETE CASCADE) are deleted by
+Postgres on behalf of the tables' owner.
+"""
+
+# After each migration, since a dump may have come without privileges; where there is no wall yet, there are none.
+GRANT = f"""
+DO $$ BEGIN
+  IF to_regclass('threads_of_tenant') IS NOT NULL THEN
+    {" ".join(f"GRANT {may} ON {table} TO {TENANT};" for table, may in MAY.items())}
+  END IF;
+END $$"""
+
+
+def wall_off(table: str, rows: str = OURS) -> None:
+    """Let tenants see and write those `rows` of a table alone, by a condition that holds for a project's own."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY everybody ON {table} USING (true) WITH CHECK (true)")
     op.execute(f"CREATE POLICY tenant ON {table} AS RESTRICTIVE TO {TENANT} USING ({rows}) WITH CHECK ({rows})")
-    if may is not None:
-        op.execute(f"GRANT {may} ON {table} TO {TENANT}")
 
 
 def pull_down(table: str) -> None:

@@ -15,10 +15,14 @@ from shared.migrations import TABLES
 OF_THE_SYSTEM = {
     "admin_keys": "they are the organization's",
     "alembic_version": "Alembic's own",
+    "audit_links": "the chain of all projects' entries; a trigger adds to it",
     "embedding_spaces": "they tell of models, and of no project",
     "store_sweeps": "when somebody last swept the file store",
 }
 """Tables without a wall, and why they need none."""
+
+APPEND_ONLY = "audit_entries"
+"""Triggers refuse everything else, whoever tries."""
 
 MINE, THEIRS = "proj_mine", "proj_theirs"
 
@@ -71,7 +75,12 @@ async def add(db: Executor, table: Table, values: Mapping[str, Any]) -> None:
 
 def _is_needed(column: Column[Any]) -> bool:
     chosen = f"{column.table.name}.{column.name}" in _CHOSEN
-    return chosen or column.primary_key or not (column.nullable or column.server_default is not None)
+    return (
+        chosen
+        or column.primary_key
+        or column.name == "project_id"
+        or not (column.nullable or column.server_default is not None)
+    )
 
 
 def _value(column: Column[Any], project_id: str) -> Any:

@@ -13,6 +13,8 @@ from sqlalchemy import Table, TextClause, text
 from api.app import create_app
 from infra.embedded.postgres import Postgres
 from shared import ids, table
+from shared.audit.actor import command_line
+from shared.audit.entries import entry
 from shared.database import Database
 from shared.files import statements as files
 from shared.projects import keys
@@ -41,12 +43,14 @@ _SEARCHED: dict[str, Any] = {
     "vectors": [None],
 }
 
+_ENTRY = entry(command_line(), "thread.deleted", f"threads of {THEIRS}", THEIRS)
+
 _CANCEL = runs.cancel(transitions.cancel_waiting(), f"runs of {THEIRS}", THEIRS)
 
 STATEMENTS: dict[str, tuple[TextClause, dict[str, Any]]] = {
     "facts of files": (files.FACTS, {"ids": [f"files of {THEIRS}"]}),
-    "deletion of a file": (files.DELETE, {"id": f"files of {THEIRS}"}),
-    "deletion of a thread": (threads.DELETE_THREAD, {"thread_id": f"threads of {THEIRS}"}),
+    "deletion of a file": (files.DELETE, {"id": f"files of {THEIRS}", "entry": _ENTRY}),
+    "deletion of a thread": (threads.DELETE_THREAD, {"thread_id": f"threads of {THEIRS}", "entry": _ENTRY}),
     "content of a file": (stores.CONTENT, {"ingestion": f"vector_store_files of {THEIRS}"}),
     "search": (ranking.search(Vectors.NONE), _SEARCHED),
     "cancellation of a run": (_CANCEL.sql, dict(_CANCEL.params)),
@@ -94,7 +98,7 @@ async def served(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Served]:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test/v1", headers=headers)
 
     async with Database(url, pool_size=1) as database, app.router.lifespan_context(app):
-        mine, theirs = [client(await keys.create(database, name)) for name in ("mine", "theirs")]
+        mine, theirs = [client(await keys.create(database, command_line(), name)) for name in ("mine", "theirs")]
         async with mine, theirs:
             yield Served(mine, theirs, database)
 
@@ -103,7 +107,7 @@ async def served(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Served]:
 def careless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Has the plain statements, which every noun needs, forget their condition on the project."""
     where, equal = table._where, table._equal  # pyright: ignore[reportPrivateUsage]
-    made = table._select, table._select_page  # pyright: ignore[reportPrivateUsage]
+    made = table._select, table._select_page, table._delete  # pyright: ignore[reportPrivateUsage]
 
     def careless_where(names: tuple[str, ...]) -> str:
         return where(tuple(name for name in names if name != "project_id"))

@@ -44,6 +44,7 @@ OF_ALL = {
     ("usage_bytes", "INSERT"),
     ("projects", "INSERT"),  # they are made, as their keys are, by the administration
     ("service_accounts", "INSERT"),
+    ("audit_entries", "INSERT"),  # which notes that
     ("data_keys", "INSERT"),  # no request sees one: the vault seals and opens with them
     ("api_keys", "INSERT"),
     ("api_keys", "UPDATE"),  # when they are used

@@ -6,44 +6,40 @@ from shared.migrations.walls import OURS, PROJECT, pull_down, wall_off
 from shared.walls import TENANT
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-ALL = "SELECT, INSERT, UPDATE, DELETE"
-
-# What requests and runs do; nothing else is granted. Rows that go with others (ON DELETE CASCADE) are deleted by
-# Postgres on behalf of the tables' owner.
-MAY: dict[str, str | None] = {
-    "assistants": ALL,
-    "threads": ALL,
-    "thread_activity": ALL,
-    "messages": ALL,
-    "runs": ALL,
-    "run_steps": "SELECT, INSERT, UPDATE",
-    "files": "SELECT, INSERT, DELETE",
-    "uploads": "SELECT, INSERT, UPDATE",
-    "upload_parts": "SELECT, INSERT, DELETE",
-    "idempotency_keys": "SELECT, INSERT, UPDATE",
-    "vector_stores": ALL,
-    "vector_store_batches": "SELECT, INSERT, UPDATE",
-    "vector_store_files": ALL,
-    "vector_store_files_removed": "SELECT, INSERT, UPDATE",
-    "chunks": "SELECT, INSERT, DELETE",
-    "passages": "SELECT, INSERT, DELETE",
-    "code_interpreter_sessions": "SELECT, INSERT, UPDATE",
-    "sandbox_places": ALL,
-    "usage_facts": "SELECT, INSERT",
-    "usage_of_assistants": "SELECT",
-    # The administration's and the sweeps' alone.
-    "usage_minutes": None,
-    "usage_bytes": None,
-    "budgets": None,
-    "rate_limits": None,
-    "service_accounts": None,
-    "api_keys": None,
-    "data_keys": None,
-}
+TABLES = (
+    "assistants",
+    "threads",
+    "thread_activity",
+    "messages",
+    "runs",
+    "run_steps",
+    "files",
+    "uploads",
+    "upload_parts",
+    "idempotency_keys",
+    "vector_stores",
+    "vector_store_batches",
+    "vector_store_files",
+    "vector_store_files_removed",
+    "chunks",
+    "passages",
+    "code_interpreter_sessions",
+    "sandbox_places",
+    "usage_facts",
+    "usage_of_assistants",
+    "usage_minutes",
+    "usage_bytes",
+    "budgets",
+    "rate_limits",
+    "service_accounts",
+    "api_keys",
+    "data_keys",
+    "audit_entries",
+)
 
 # Postgres evaluates a policy before whatever else is asked of a row, unless it knows that the asking can't tell of rows
 # that are not to be seen. It knows that of comparisons, and not of `@@`, `@>` and `?|`: these can't be looked up in
@@ -57,20 +53,18 @@ VIEWS = {
 
 
 def upgrade() -> None:
-    for table, may in MAY.items():
-        wall_off(table, may)
-    wall_off("projects", "SELECT (id, max_sandbox_sessions)", rows=f"id = {PROJECT}")
+    for table in TABLES:
+        wall_off(table)
+    wall_off("projects", rows=f"id = {PROJECT}")
     of_thread = "EXISTS (SELECT FROM threads WHERE threads.id = thread_id)"  # of those that the tenant sees
-    wall_off("code_interpreter_hours", "SELECT, INSERT, UPDATE", rows=of_thread)
-    op.execute(f"GRANT SELECT, INSERT ON embedding_spaces TO {TENANT}")  # of models, not of projects
+    wall_off("code_interpreter_hours", rows=of_thread)
     for view, (table, columns) in VIEWS.items():
         op.execute(f"CREATE VIEW {view} AS SELECT {columns} FROM {table} WHERE {OURS}")
-        op.execute(f"GRANT SELECT ON {view} TO {TENANT}")
 
 
 def downgrade() -> None:
     for view in VIEWS:
         op.execute(f"DROP VIEW {view}")
     op.execute(f"REVOKE ALL ON embedding_spaces FROM {TENANT}")
-    for table in (*MAY, "projects", "code_interpreter_hours"):
+    for table in (*TABLES, "projects", "code_interpreter_hours"):
         pull_down(table)
