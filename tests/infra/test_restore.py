@@ -1,5 +1,6 @@
 """What infra/README.md says of backing up and restoring, done: rows by pg_dump, files copied, another database."""
 
+import asyncio
 import importlib.util
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from infra.embedded.postgres import Postgres
+from shared.migrations import upgrade
 from tests.scripted_model import Say, ScriptedModel
 from tests.system import Project, System, create_database, redis_apart, until
 
@@ -99,6 +101,7 @@ async def test_a_restored_server_has_all_that_the_dump_and_the_copy_have(
         "pg_restore", "--no-owner", "--no-acl", "--exit-on-error", f"--dbname={restored.database_url}", dump
     )
     shutil.copytree(room / "backup", restored.root / "data" / "files")
+    await asyncio.to_thread(upgrade, restored.database_url)
     restored.start()
 
     async with Project.known(restored, key) as project:
