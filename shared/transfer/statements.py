@@ -17,28 +17,31 @@ AT_ONCE = 500  # rows in memory
 BEGIN = text("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 END = text("COMMIT")
 
-_OF_PROJECT = "SELECT * FROM {table} WHERE project_id = :project_id ORDER BY created_at, id"
+_OF_PROJECT = "SELECT * FROM {table} WHERE project_id = :project_id{living} ORDER BY created_at, id"
+_LIVING = " AND deleted_at IS NULL"
 
 # What belongs to threads is found by their threads: only these have an index by project.
 _OF_THREADS = """
 SELECT {table}.* FROM threads JOIN {table} ON {table}.thread_id = threads.id WHERE threads.project_id = :project_id
+AND deleted_at IS NULL
 ORDER BY threads.created_at, threads.id, {table}.created_at, {table}.id"""
 
 _ROWS = {
-    "files": _OF_PROJECT.format(table="files"),
-    "vector_stores": _OF_PROJECT.format(table="vector_stores"),
+    "files": _OF_PROJECT.format(table="files", living=""),
+    "vector_stores": _OF_PROJECT.format(table="vector_stores", living=_LIVING),
     "vector_store_files": """
 SELECT file.* FROM vector_stores AS store JOIN vector_store_files AS file ON vector_store_id = store.id
-WHERE store.project_id = :project_id ORDER BY store.created_at, store.id, file.created_at, file.id""",
-    "assistants": _OF_PROJECT.format(table="assistants"),
+WHERE store.project_id = :project_id AND deleted_at IS NULL
+ORDER BY store.created_at, store.id, file.created_at, file.id""",
+    "assistants": _OF_PROJECT.format(table="assistants", living=""),
     "threads": """
 SELECT threads.*, active_at FROM threads LEFT JOIN thread_activity ON thread_id = threads.id
-WHERE threads.project_id = :project_id ORDER BY created_at, id""",
+WHERE threads.project_id = :project_id AND deleted_at IS NULL ORDER BY created_at, id""",
     "messages": _OF_THREADS.format(table="messages"),
     "runs": _OF_THREADS.format(table="runs"),
     "run_steps": """
 SELECT run_steps.* FROM threads JOIN runs ON runs.thread_id = threads.id JOIN run_steps ON run_id = runs.id
-WHERE threads.project_id = :project_id
+WHERE threads.project_id = :project_id AND deleted_at IS NULL
 ORDER BY threads.created_at, threads.id, runs.created_at, runs.id, position""",
 }
 
@@ -123,8 +126,12 @@ def _new(kind: Kind, columns: Sequence[str]) -> str:
 def _parents(kind: Kind, join: str) -> str:
     return " ".join(
         f"{join} {table} ON {table}.id = new.{column} AND {table}.project_id = :project_id"
+        f"{_LIVING if table in _DELETED_LATER else ''}"
         for column, table in kind.parents
     )
+
+
+_DELETED_LATER = ("threads", "vector_stores")
 
 
 def _same(column: str) -> str:
