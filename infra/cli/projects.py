@@ -43,12 +43,16 @@ _UNITS = {"d": 86_400, "h": 3600}
 
 def _kept(text: str) -> Limit:
     """For how long: `30d`, `12h` or `none`."""
-    from shared.wire.limits import PROJECT_LIMIT
+    from shared.wire.limits import RETENTION_SECONDS
 
     if text == NONE:
         return Limit(None)
     number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdecimal() or not 1 <= int(number) * _UNITS[unit] <= PROJECT_LIMIT:
+    if (
+        unit not in _UNITS
+        or not number.isdecimal()
+        or not (RETENTION_SECONDS[0] <= int(number) * _UNITS[unit] <= RETENTION_SECONDS[1])
+    ):
         raise typer.BadParameter(f"expected days or hours, such as 30d or 12h, or {NONE}")
     return Limit(int(number) * _UNITS[unit])
 

@@ -20,10 +20,14 @@ SELECT count(*) AS n FROM gone""")
 
 THREADS_DUE = text("SELECT id FROM threads WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT :at_most")
 
-# In this order: steps before their runs, which would take them along, however many there are.
+# Steps before their runs, which would take them along, however many there are.
 OF_THREADS: dict[str, TextClause] = {
     "run_step": _remove("run_steps", "runs JOIN run_steps ON run_id = runs.id WHERE runs.thread_id = ANY(:ids)"),
-    "run": _remove("runs", "runs WHERE thread_id = ANY(:ids)", then=f"noted AS ({leave('run', 'gone')})"),
+    "run": _remove(
+        "runs",
+        "runs WHERE thread_id = ANY(:ids) AND NOT EXISTS (SELECT FROM run_steps WHERE run_id = runs.id)",
+        then=f"noted AS ({leave('run', 'gone')})",
+    ),
     "message": _remove("messages", "messages WHERE thread_id = ANY(:ids)"),
     "answer": _remove("idempotency_keys", "idempotency_keys WHERE subject = ANY(:ids)", "project_id, key"),
     "session": _remove(

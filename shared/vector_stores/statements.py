@@ -133,6 +133,10 @@ WITH gone AS (
   RETURNING id), {note("gone")}
 SELECT id FROM gone""")
 
+EMPTIED = """ingestion = concat('emptied_', ingestion), usage_bytes = 0, chunks = 0, chunks_embedded = 0, passages = 0,
+  space = NULL"""
+"""In SQL: a file has no chunks any more. What it had are those of an ingestion that is nobody's."""
+
 FORGET_REMOVED = text("""
 DELETE FROM vector_store_files_removed WHERE (vector_store_id, id) IN (
   SELECT vector_store_id, id FROM vector_store_files_removed WHERE removed_at < now() - interval '1 day'
@@ -278,7 +282,7 @@ SELECT ingestion FROM vector_store_files WHERE {due} AND {{guards}} LIMIT :at_mo
     return named("files.sweep", _update(shape, which))
 
 
-# Files' rows are locked before their chunks, as those lock them who keep vectors: the counts see to that.
+# Chunks of former ingestions follow in the background.
 @cache
 def _expire(shape: _Shape) -> TextClause:
     of_them = "vector_store_id IN (SELECT id FROM expired)"
@@ -292,9 +296,6 @@ WITH expired AS (
   RETURNING id),
   stopped AS ({_update(shape, of_them)}),
   emptied AS (
-  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, passages = 0, space = NULL
-  WHERE status = 'completed' AND {of_them} RETURNING ingestion),
-  forgotten AS (
-  DELETE FROM chunks WHERE {of_them} AND (SELECT count(*) FROM stopped) + (SELECT count(*) FROM emptied) >= 0)
+  UPDATE vector_store_files SET {EMPTIED} WHERE status = 'completed' AND {of_them})
 SELECT id FROM expired""",
     )

@@ -29,7 +29,7 @@ from shared.wire.shapes.administration import (
 Name = Annotated[str, StringConstraints(min_length=1, max_length=limits.ORGANIZATION_NAME)]
 Limit = Annotated[int, Field(ge=1, le=limits.PROJECT_LIMIT)]
 PerMinute = Annotated[int, Field(ge=1, le=limits.INTEGER)]
-Kept = Annotated[int, Field(ge=limits.SHORTEST_RETENTION_SECONDS, le=limits.PROJECT_LIMIT)]
+Kept = Annotated[int, Field(ge=limits.RETENTION_SECONDS[0], le=limits.RETENTION_SECONDS[1])]
 Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
 
 NO_LIMIT = limits.INTEGER  # the original's shape has no word for it

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.embedded.postgres import Postgres
+from tests.removals.stage import Stage
 from tests.sandbox.service import SandboxService, lent
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database, redis_apart
@@ -34,3 +35,9 @@ def system(
 async def project(system: System) -> AsyncIterator[Project]:
     async with Project.of(system) as tenant:
         yield tenant
+
+
+@pytest.fixture
+async def stage(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with Stage.of(postgres, tmp_path) as made:
+        yield made

@@ -1,12 +1,10 @@
 """After a whole life and its deletion nothing of it is anywhere, but for what is named here."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx2
-import pytest
 import redis
 
 from tests import http
@@ -57,12 +55,11 @@ async def live(project: Project, model: ScriptedModel) -> Life:
     await client.vector_stores.files.create_and_poll(
         notes.id, vector_store_id=store.id, attributes={"word": word}, poll_interval_ms=POLL_MS
     )
+    code = f"open('/mnt/data/{word}.csv', 'w').write('{word}'); print('{word}')"
     script = model.script(
         CallFunctions([("weather", {"city": word})]),
         CallFunctions([("file_search", {"queries": [f"rain {word}"]})]),
-        CallFunctions(
-            [("code_interpreter", {"code": f"open('/mnt/data/{word}.csv', 'w').write('{word}'); print('{word}')"})]
-        ),
+        CallFunctions([("code_interpreter", {"code": code})]),
         Say(f"It rains {word}."),
         Say(f"Again {word}."),
         CallFunctions([("weather", {"city": word})]),
@@ -227,10 +224,3 @@ async def test_a_project(system: System, model: ScriptedModel, service: SandboxS
     left.pop("vector_store_files_removed", None)  # for a day, as above
     assert all(not any(life.word in one for one in found) for found in left.values())
     assert left.keys() <= COUNTED
-
-
-@pytest.fixture(autouse=True)
-async def _no_pause(system: System) -> None:
-    """Other tests' leftovers are gone before one begins to look."""
-    await until(lambda: system.query("SELECT kind, id FROM removals") == [])
-    await asyncio.sleep(0)
