@@ -15,6 +15,7 @@ from shared.removals import statements
 from shared.removals.note import What
 
 AT_MOST = 1000  # rows of one statement
+AT_ONCE = 20  # times that a statement is executed before others have their turn
 THREADS = 200  # looked at together
 STORES = 50
 PROJECTS = 10
@@ -74,9 +75,8 @@ class Removing:
                 await self._some("project", statements.FORGET_PROJECT, {"id": project_id})
 
     async def _chunks(self) -> None:
-        if ids := await self._noted("ingestion", THREADS):
-            while await self._some("chunk", statements.CHUNKS, {"ids": ids}) == AT_MOST:
-                pass
+        ids = await self._noted("ingestion", THREADS)
+        if ids and await self._many("chunk", statements.CHUNKS, {"ids": ids}):
             await self._forget("ingestion", ids)
 
     async def _files(self) -> None:
@@ -84,15 +84,12 @@ class Removing:
         if ids := await self._noted("file", THREADS):
             for file_id in ids:
                 await self._store.delete(file_id)
-            while await self._some("reference", statements.REFERENCES, {"ids": ids}) == AT_MOST:
-                pass
-            await self._some("answer", statements.ANSWERS, {"ids": ids})
-            await self._forget("file", ids)
+            if await self._all({"reference": statements.REFERENCES, "answer": statements.ANSWERS}, {"ids": ids}):
+                await self._forget("file", ids)
 
     async def _assistants(self) -> None:
-        if ids := await self._noted("assistant", AT_MOST):
-            while await self._some("answer", statements.ANSWERS, {"ids": ids}) == AT_MOST:
-                pass
+        ids = await self._noted("assistant", AT_MOST)
+        if ids and await self._many("answer", statements.ANSWERS, {"ids": ids}):
             await self._forget("assistant", ids)
 
     async def _runs(self) -> None:
@@ -108,7 +105,14 @@ class Removing:
 
     async def _all(self, parts: Mapping[str, Executable], params: Mapping[str, Any]) -> bool:
         """Do some of every part; says whether none of them has more."""
-        return max([await self._some(what, part, params) for what, part in parts.items()]) < AT_MOST
+        return all([await self._many(what, part, params) for what, part in parts.items()])
+
+    async def _many(self, what: str, statement: Executable, params: Mapping[str, Any]) -> bool:
+        """Execute a statement until it finds no more, or often enough for one round; says whether it found no more."""
+        for _ in range(AT_ONCE):
+            if await self._some(what, statement, params) < AT_MOST:
+                return True
+        return False
 
     async def _some(self, what: str, statement: Executable, params: Mapping[str, Any]) -> int:
         row = await self._db.one(statement, {**params, "at_most": AT_MOST})

@@ -84,6 +84,7 @@ def look(kind: Kind, columns: tuple[str, ...]) -> TextClause:
     """What there is in the place of `:rows`: for each its `id`, whether its parents are there (`belongs`), whether
     something of the project is in its place (`ours`), and whether that is the `same`.
     """
+    living = _LIVING.replace("deleted_at", "kept.deleted_at") if kind.table in _DELETED_LATER else ""
     same = " AND ".join(_same(column) for column in columns if column not in UNCOMPARED)
     whole = " AND ".join(f"{table}.id IS NOT NULL" for _, table in kind.parents) or "true"
     keys = [column for column, _ in kind.parents] if kind.name == "vector_store_files" else ["id"]
@@ -92,8 +93,8 @@ def look(kind: Kind, columns: tuple[str, ...]) -> TextClause:
         f"transfer.look {kind.name}",
         f"""
 WITH new AS ({_new(kind, columns)})
-SELECT new.id, {whole} AS belongs, coalesce(kept.project_id = :project_id, false) AS ours,
-  coalesce(kept.project_id = :project_id AND {same}, false) AS same
+SELECT new.id, {whole} AS belongs, coalesce(kept.project_id = :project_id{living}, false) AS ours,
+  coalesce(kept.project_id = :project_id{living} AND {same}, false) AS same
 FROM new {_parents(kind, "LEFT JOIN")} LEFT JOIN {kind.table} AS kept ON {place}""",
     )
 

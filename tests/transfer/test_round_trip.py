@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx2
 import orjson
+import psycopg
 import pytest
 
 from tests import http
@@ -243,3 +244,18 @@ async def test_a_content_that_is_gone_is_named(exported: Path, here: System, tmp
     assert done.returncode == 1
     assert f"{file['id']}: its content is not in the store" in done.stderr
     assert orjson.loads((tmp_path / "again" / "manifest.json").read_bytes())["files"]["files.jsonl"]["objects"] == 1
+
+
+async def test_what_is_being_removed_is_not_taken_for_there(exported: Path, here: System) -> None:
+    """Its rows are still there, held by a transaction that the removal waits for."""
+    (thread,) = lines(exported / "threads.jsonl")
+    ((owner,),) = here.query("SELECT project_id FROM threads WHERE id = %s", thread["id"])
+    with psycopg.connect(here.database_url) as held:
+        held.execute("SELECT id FROM threads WHERE id = %s FOR KEY SHARE", [thread["id"]])
+        here.query("UPDATE threads SET deleted_at = now() WHERE id = %s", thread["id"])
+
+        done = await command(here, "import", "--project", owner, exported)
+
+        assert (done.returncode, f"{thread['id']}: refused: its id is taken" in done.stderr) == (1, True)
+    await until(lambda: here.query("SELECT id FROM threads WHERE id = %s", thread["id"]) == [])
+    assert "added: 1 threads  3 messages" in await said(here, "import", "--project", owner, exported)
