@@ -139,11 +139,12 @@ def delete(
     data_dir: DataDir = None,
 ) -> None:
     """Delete an archived project with everything in it. It is gone at once, and can't be got back."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
     if confirm != project_id:
         raise typer.BadParameter("the two ids are not the same")
-    with_database(data_dir, lambda db: projects.delete(db, project_id))
+    with_database(data_dir, lambda db: projects.delete(db, command_line(), project_id))
 
 
 @app.command("retention")
@@ -156,13 +157,16 @@ def retention(
     data_dir: DataDir = None,
 ) -> None:
     """Say how long a project keeps things; without options, show it."""
+    from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
     given = {"threads": threads, "files": files, "outputs": outputs}
     changes = {f"{name}_kept_s": kept.value for name, kept in given.items() if kept is not None}
 
     async def change(db: "Database") -> "Row":
-        return await (projects.modify(db, project_id, changes) if changes else projects.get(db, project_id))
+        if not changes:
+            return await projects.get(db, project_id)
+        return await projects.modify(db, command_line(), project_id, changes)
 
     row = with_database(data_dir, change)
     for name in given:

@@ -58,19 +58,19 @@ def _with_session(data_dir: Path | None, work: "Callable[[Session, BlobStore], A
     from sqlalchemy.exc import DBAPIError
 
     from infra.stack.configuration import settings_for
-    from shared.database import session
+    from shared.database import Database, session
     from shared.errors import AssistantdError
     from shared.files.stores import store_of
 
     settings = settings_for(data_dir, without_redis=True)
 
     async def run() -> T:
-        store = store_of(settings)
-        try:
-            async with session(settings.database_url) as db:
+        async with Database(settings.database_url, pool_size=1) as keys, session(settings.database_url) as db:
+            store = store_of(settings, keys)
+            try:
                 return await work(db, store)
-        finally:
-            await store.close()
+            finally:
+                await store.close()
 
     try:
         return asyncio.run(run())

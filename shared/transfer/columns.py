@@ -187,6 +187,7 @@ def _step(item: Item, created_at: datetime, place: int) -> Columns:
     return {
         **{name: item[name] for name in named},
         "status": status,
+        "expires_at": _optional(item["expires_at"]),
         "ended_at": next((_instant(at) for at in ended.values() if at is not None), created_at),
         "position": place,
         "term": 1,

@@ -170,7 +170,7 @@ class _Import:
         if kept is not None:  # whoever's it is, its bytes are not touched
             await self._add(kind, [row])
             return
-        await self.store.put(file_id, chunks(path))
+        await self.store.owned_by(self.project_id).put(file_id, chunks(path))
         listed = tuple(row)
         params = {"project_id": self.project_id, "rows": to_json([row])}
         writing = self.db.one(statements.insert(kind, listed), params)

@@ -95,7 +95,7 @@ KINDS: dict[str, Kind] = dict(
             "thread.run.step",
             RunStep,
             RunStepObject,
-            "created_at ended_at position term details usage",
+            "created_at expires_at ended_at position term details usage",
             _OF_THREAD,
             ("run_id", "runs"),
         ),

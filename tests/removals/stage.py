@@ -11,6 +11,7 @@ from sqlalchemy import Executable, text
 
 from infra.embedded.postgres import Postgres
 from shared import ids
+from shared.audit.actor import command_line
 from shared.database import Database, Row
 from shared.files.storage import LocalStore
 from shared.projects import commands as projects
@@ -72,7 +73,7 @@ class Stage:
     async def of(cls, postgres: Postgres, root: Path) -> "AsyncIterator[Stage]":
         url = create_database(postgres.url, ids.new("key").lower())
         async with Database(url, pool_size=4) as database:
-            project = await projects.create(database, "mine")
+            project = await projects.create(database, command_line(), "mine")
             yield cls(database, LocalStore(root), project["id"])
 
     def counted(self, dies_after: int | None = None) -> Counted:

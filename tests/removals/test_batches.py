@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.assistants import commands as assistants
+from shared.audit.actor import command_line
 from shared.errors import InvalidRequest, NotFound
 from shared.files import commands as files
 from shared.files.storage import StoreUnavailable
@@ -28,7 +29,7 @@ async def test_a_long_thread(stage: Stage) -> None:
     requested = stage.counted()
 
     begun = time.perf_counter()
-    await threads.delete(requested, stage.project_id, thread)
+    await threads.delete(requested, command_line(), stage.project_id, thread)
     assert time.perf_counter() - begun < 1
     assert len(requested.seconds) == 1
     assert await stage.count("messages") == 4503  # they are still there, and seen by nobody
@@ -39,7 +40,7 @@ async def test_a_long_thread(stage: Stage) -> None:
     with pytest.raises(NotFound):
         await threads.modify_message(stage.database, stage.project_id, thread, f"msg_1{thread}", {"metadata": {}})
     with pytest.raises(NotFound):
-        await threads.delete(stage.database, stage.project_id, thread)
+        await threads.delete(stage.database, command_line(), stage.project_id, thread)
 
     counted = stage.counted()
     await stage.remove(counted)
@@ -62,7 +63,7 @@ async def test_a_long_thread(stage: Stage) -> None:
 async def test_a_worker_that_dies_over_it_leaves_the_rest_to_the_next(stage: Stage) -> None:
     """Whichever statement is its last."""
     for dies_after in (1, 2, 3, 5, 8, 13):
-        await threads.delete(stage.database, stage.project_id, await stage.thread(messages=2100, runs=10, steps=3))
+        await threads.delete(stage.database, command_line(), stage.project_id, await stage.thread(messages=2100, runs=10, steps=3))
         with pytest.raises(Cut):
             await stage.remove(stage.counted(dies_after))
         assert await stage.count("threads") + await stage.count("removals") > 0
@@ -74,7 +75,7 @@ async def test_a_worker_that_dies_over_it_leaves_the_rest_to_the_next(stage: Sta
 
 async def test_many_small_threads_go_together(stage: Stage) -> None:
     for _ in range(60):
-        await threads.delete(stage.database, stage.project_id, await stage.thread(messages=2, runs=1, steps=1))
+        await threads.delete(stage.database, command_line(), stage.project_id, await stage.thread(messages=2, runs=1, steps=1))
     counted = stage.counted()
 
     await stage.remove(counted)
@@ -86,7 +87,7 @@ async def test_many_small_threads_go_together(stage: Stage) -> None:
 async def test_what_a_worker_still_writes_goes_too(stage: Stage) -> None:
     """It had not heard that the thread was deleted."""
     thread = await stage.thread(runs=1, status="queued")
-    await threads.delete(stage.database, stage.project_id, thread)
+    await threads.delete(stage.database, command_line(), stage.project_id, thread)
     assert await stage.count("runs") == 0
     late = """INSERT INTO messages (id, project_id, thread_id, role) SELECT 'msg_late', project_id, id, 'assistant'
     FROM threads WHERE id = :id"""
@@ -131,13 +132,13 @@ async def test_a_file_of_many_chunks(stage: Stage, deleted: str) -> None:
     await chunk(stage, chunks=5)
     match deleted:
         case "store":
-            await stores.delete(stage.database, stage.project_id, store)
+            await stores.delete(stage.database, command_line(), stage.project_id, store)
             with pytest.raises(NotFound):
                 await store_files.get(stage.database, stage.project_id, store, file_id)
         case "file":
-            await files.delete(stage.database, stage.store, stage.project_id, file_id)
+            await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
         case "inside":
-            await store_files.remove(stage.database, stage.project_id, store, file_id)
+            await store_files.remove(stage.database, command_line(), stage.project_id, store, file_id)
         case _:
             new = store_files.new_file(file_id, {}, 800, 400)
             await store_files.add(stage.database, stage.project_id, store, new)
@@ -154,8 +155,8 @@ async def test_a_file_of_many_chunks(stage: Stage, deleted: str) -> None:
 
 async def test_a_store_that_is_away_keeps_only_files_waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     _, file_id, _ = await chunk(stage, chunks=1)
-    await files.delete(stage.database, stage.store, stage.project_id, file_id)
-    await threads.delete(stage.database, stage.project_id, await stage.thread(runs=1))
+    await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
+    await threads.delete(stage.database, command_line(), stage.project_id, await stage.thread(runs=1))
     assert not [blob async for blob in stage.store.list()]
 
     async def away(key: str) -> None:
@@ -180,7 +181,7 @@ async def test_a_file_that_thousands_of_threads_name(stage: Stage) -> None:
       jsonb_build_array('file-kept', :file))) FROM generate_series(1, 2200) AS n"""
     await stage.fill(named, project=stage.project_id, file=file_id)
 
-    await files.delete(stage.database, stage.store, stage.project_id, file_id)
+    await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
     await stage.remove()
 
     left = 'tool_resources = \'{"code_interpreter": {"file_ids": ["file-kept"]}}\''
@@ -189,9 +190,9 @@ async def test_a_file_that_thousands_of_threads_name(stage: Stage) -> None:
 
 async def test_a_project_that_is_not_archived(stage: Stage) -> None:
     with pytest.raises(InvalidRequest, match="archive it first"):
-        await projects.delete(stage.database, stage.project_id)
+        await projects.delete(stage.database, command_line(), stage.project_id)
     with pytest.raises(NotFound):
-        await projects.delete(stage.database, "proj_none")
+        await projects.delete(stage.database, command_line(), "proj_none")
 
 
 async def test_a_project_of_many_things(stage: Stage) -> None:
@@ -200,12 +201,12 @@ async def test_a_project_of_many_things(stage: Stage) -> None:
         await stage.thread(messages=700, runs=1, status="queued")
         await chunk(stage, chunks=1)
         await assistants.create(stage.database, stage.project_id, {"model": "m"})
-    other = Stage(stage.database, stage.store, (await projects.create(stage.database, "other"))["id"])
+    other = Stage(stage.database, stage.store, (await projects.create(stage.database, command_line(), "other"))["id"])
     await other.thread(messages=2, runs=1, steps=1)
     await chunk(other, chunks=2)
-    await projects.archive(stage.database, stage.project_id)
+    await projects.archive(stage.database, command_line(), stage.project_id)
 
-    await projects.delete(stage.database, stage.project_id)
+    await projects.delete(stage.database, command_line(), stage.project_id)
     with pytest.raises(NotFound):
         await projects.get(stage.database, stage.project_id)
     counted = stage.counted()

@@ -118,7 +118,7 @@ async def live(project: Project, model: ScriptedModel) -> Life:
         life.add("file", file.id)
     upload = await client.uploads.create(bytes=2000, filename=word, mime_type="text/plain", purpose="assistants")
     life.add("upload", upload.id)
-    await client.uploads.parts.create(upload.id, data=word.encode() * 10)
+    life.add("part", (await client.uploads.parts.create(upload.id, data=word.encode() * 10)).id)
     return life
 
 

@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 from sqlalchemy import text
 
 from shared.assistants import commands as assistants
+from shared.audit.actor import command_line
 from shared.database import to_json
 from shared.files import commands as files
 from shared.projects import commands as projects
@@ -25,7 +26,7 @@ OLD, NEW = "2 days", "1 hour"
 
 
 async def kept(stage: Stage, **seconds: int | None) -> None:
-    await projects.modify(stage.database, stage.project_id, {f"{what}_kept_s": s for what, s in seconds.items()})
+    await projects.modify(stage.database, command_line(), stage.project_id, {f"{what}_kept_s": s for what, s in seconds.items()})
 
 
 async def age(stage: Stage, table: str, column: str, key: str, object_id: str, by: str = OLD) -> None:
@@ -93,7 +94,7 @@ async def test_more_than_one_statement_takes(stage: Stage) -> None:
 
 
 async def test_other_projects_keep_theirs(stage: Stage) -> None:
-    other = Stage(stage.database, stage.store, (await projects.create(stage.database, "other"))["id"])
+    other = Stage(stage.database, stage.store, (await projects.create(stage.database, command_line(), "other"))["id"])
     theirs, their_file = await thread(other), await file(other)
     await thread(stage)
     await file(stage)

@@ -90,6 +90,7 @@ STEP = {
     "failed_at": None,
     "last_error": None,
     "expires_at": AT + 600,
+    "colour": "blue",
     "step_details": {
         "type": "tool_calls",
         "tool_calls": [
@@ -177,7 +178,7 @@ async def test_it_goes_on_here(there: System, dump: Path, model: ScriptedModel) 
         "file-gone: refused: its content is missing (gone.txt, 19 bytes)",
         "run_1: was requires_action; it is kept as expired, and is not gone on with",
         "assistant: unknown field 'owner' is not kept (1 times)",
-        "thread.run.step: unknown field 'expires_at' is not kept (1 times)",
+        "thread.run.step: unknown field 'colour' is not kept (1 times)",
         "objects of kind 'organization.user' are not kept (1 times)",
         "file-json.json: holds no objects; taken for the content of a file",
     ]
