@@ -128,6 +128,7 @@ async def test_what_was_deleted_one_by_one(
     life = await live(project, model)
     client, beta = project.client, project.client.beta
     directories = system.root / "data", service.state
+    assert sessions(service) == 1
     before = remains(system, life.needles, *directories)
     assert {"redis", "messages", "chunks", "idempotency_keys", "code_interpreter_sessions"} <= before.keys()
 
@@ -143,6 +144,7 @@ async def test_what_was_deleted_one_by_one(
     await until(lambda: system.query("SELECT kind, id FROM removals") == [])
     await until(lambda: system.query("SELECT id FROM threads WHERE deleted_at IS NOT NULL") == [])
     await until(lambda: system.query("SELECT id FROM upload_parts") == [])
+    assert sessions(service) == 0
     logs_end(system, life.ids["run"])
     left = remains(system, life.needles, *directories)
     # It is remembered for a day how an upload ended, so that its client hears of it.
@@ -151,6 +153,11 @@ async def test_what_was_deleted_one_by_one(
     assert left.pop("vector_store_files_removed", set()) <= {*life.ids["file"], *life.ids["store"]}
     assert all(not any(life.word in one for one in found) for found in left.values())
     assert left.keys() <= COUNTED
+
+
+def sessions(service: SandboxService) -> int:
+    """How many the code interpreter has."""
+    return httpx2.get(f"{service.url}/healthz").json()["sessions"]
 
 
 async def nobody_sees(session: httpx2.AsyncClient, life: Life) -> None:
