@@ -63,7 +63,9 @@ async def test_a_long_thread(stage: Stage) -> None:
 async def test_a_worker_that_dies_over_it_leaves_the_rest_to_the_next(stage: Stage) -> None:
     """Whichever statement is its last."""
     for dies_after in (1, 2, 3, 5, 8, 13):
-        await threads.delete(stage.database, command_line(), stage.project_id, await stage.thread(messages=2100, runs=10, steps=3))
+        await threads.delete(
+            stage.database, command_line(), stage.project_id, await stage.thread(messages=2100, runs=10, steps=3)
+        )
         with pytest.raises(Cut):
             await stage.remove(stage.counted(dies_after))
         assert await stage.count("threads") + await stage.count("removals") > 0
@@ -75,7 +77,9 @@ async def test_a_worker_that_dies_over_it_leaves_the_rest_to_the_next(stage: Sta
 
 async def test_many_small_threads_go_together(stage: Stage) -> None:
     for _ in range(60):
-        await threads.delete(stage.database, command_line(), stage.project_id, await stage.thread(messages=2, runs=1, steps=1))
+        await threads.delete(
+            stage.database, command_line(), stage.project_id, await stage.thread(messages=2, runs=1, steps=1)
+        )
     counted = stage.counted()
 
     await stage.remove(counted)

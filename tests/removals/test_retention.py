@@ -26,7 +26,9 @@ OLD, NEW = "2 days", "1 hour"
 
 
 async def kept(stage: Stage, **seconds: int | None) -> None:
-    await projects.modify(stage.database, command_line(), stage.project_id, {f"{what}_kept_s": s for what, s in seconds.items()})
+    await projects.modify(
+        stage.database, command_line(), stage.project_id, {f"{what}_kept_s": s for what, s in seconds.items()}
+    )
 
 
 async def age(stage: Stage, table: str, column: str, key: str, object_id: str, by: str = OLD) -> None:
