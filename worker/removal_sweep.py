@@ -25,7 +25,7 @@ async def remove_for_ever(deps: Deps) -> None:
     while True:
         try:
             if time.monotonic() >= retain_at:
-                await retain(deps.database)
+                await retain(deps.system)
                 retain_at = time.monotonic() + RETAIN_EVERY_S
             await remove_all(removing)
         except (SQLAlchemyError, OSError) as error:
@@ -49,7 +49,7 @@ def removing_of(deps: Deps) -> Removing:
         if deps.sandbox is not None:
             await deps.sandbox.end(thread_id)
 
-    return Removing(deps.database, deps.store, deps.outbox, end_session)
+    return Removing(deps.system, deps.store, deps.outbox, end_session)
 
 
 async def remove_all(removing: Removing) -> None:

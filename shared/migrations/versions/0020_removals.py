@@ -3,12 +3,15 @@
 import sqlalchemy as sa
 from alembic import op
 
+from shared.migrations.walls import OURS, pull_down, wall_off
+
 revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
 
 MARKED = ("threads", "vector_stores")
+SEEN = "id, project_id, created_at, tool_resources, metadata"  # of threads, by their project, through an index
 KEPT = ("threads_kept_s", "files_kept_s", "outputs_kept_s")
 
 # Of a store that goes as a whole nothing needs to be remembered.
@@ -62,10 +65,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "id"),
     )
     op.create_index("removals_in_order", "removals", ["kind", "noted_at", "id"], unique=False)
+    wall_off("removals")
     for table in MARKED:
         op.add_column(table, sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
         where = sa.text("deleted_at IS NOT NULL")
         op.create_index(f"{table}_deleted", table, ["deleted_at", "id"], unique=False, postgresql_where=where)
+    op.execute(f"CREATE OR REPLACE VIEW threads_of_tenant AS SELECT {SEEN}, deleted_at FROM threads WHERE {OURS}")
     op.add_column("projects", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
     where = sa.text("deleted_at IS NOT NULL")
     op.create_index("projects_deleted", "projects", ["id"], unique=False, postgresql_where=where)
@@ -105,8 +110,11 @@ DELETE FROM chunks WHERE NOT EXISTS (
         op.drop_column("projects", column)
     op.drop_index("projects_deleted", table_name="projects")
     op.drop_column("projects", "deleted_at")
+    op.execute("DROP VIEW threads_of_tenant")
+    op.execute(f"CREATE VIEW threads_of_tenant AS SELECT {SEEN} FROM threads WHERE {OURS}")
     for table in MARKED:
         op.drop_index(f"{table}_deleted", table_name=table)
         op.drop_column(table, "deleted_at")
     op.drop_index("removals_in_order", table_name="removals")
+    pull_down("removals")
     op.drop_table("removals")
