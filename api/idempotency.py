@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+import orjson
 from fastapi import Request, Response
 
 from api import launch
@@ -67,14 +68,22 @@ async def once(request: Request, project_id: str, handle: Callable[[Request], Aw
 
 async def _keep(executor: Executor, used: dict[str, str], response: Response) -> None:
     streamed = response if isinstance(response, launch.RunStream) else None
+    body = None if streamed else bytes(response.body)
     answer = {
+        "subject": streamed.thread_id if streamed else _subject(body or b"{}"),
         "status": response.status_code,
-        "body": None if streamed else bytes(response.body).decode(),
+        "body": body if body is None else body.decode(),
         "run_id": streamed and streamed.run_id,
         "thread_id": streamed and streamed.thread_id,
         "stream_after": streamed and str(streamed.begins_after),
     }
     await executor.all(statements.ANSWER, {**used, **answer})
+
+
+def _subject(body: bytes) -> str | None:
+    """What an answer goes with when it is deleted."""
+    told = orjson.loads(body)
+    return told.get("thread_id") or told.get("vector_store_id") or told.get("id")
 
 
 async def _repeat(services: Services, kept: Row | None, fingerprint: str) -> Response:

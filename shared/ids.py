@@ -42,6 +42,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TIME_CHARACTERS = 9  # microseconds until the year 2398
 _RANDOM_CHARACTERS = 15
 _SUFFIX = re.compile(rf"[0-9A-Za-z]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
+_FOREIGN = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _ID = re.compile(rf"[a-z]+[_-]{_SUFFIX.pattern}")
 
 
@@ -65,6 +66,11 @@ def derive(kind: Kind, at: datetime, order: int, *parts: object) -> str:
 def is_well_formed(text: str, kind: Kind) -> bool:
     """Could this be an id of ours? Then it sorts where the object stood, even if that is gone."""
     return text.startswith(prefix(kind)) and _SUFFIX.fullmatch(text.removeprefix(prefix(kind))) is not None
+
+
+def is_foreign(text: str, kind: Kind) -> bool:
+    """Could somebody else have made this id? Those of OpenAI's are shorter or longer than ours, and tell no order."""
+    return text.startswith(prefix(kind)) and _FOREIGN.fullmatch(text.removeprefix(prefix(kind))) is not None
 
 
 def is_id(text: str) -> bool:

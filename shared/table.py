@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Table, TextClause, insert, update
+from sqlalchemy import Table, TextClause, insert, text, update
 from sqlmodel import SQLModel
 
 from shared.audit.statements import note
@@ -37,6 +37,24 @@ KINDS: dict[str, Kind] = {
     "audit_entries": "audit_log",
 }
 """By which prefix the ids of a listed table are known."""
+
+_OF_THREAD = "NOT EXISTS (SELECT FROM threads WHERE threads.id = :thread_id AND threads.deleted_at IS NOT NULL)"
+_OF_STORE = """NOT EXISTS (
+SELECT FROM vector_stores WHERE vector_stores.id = :vector_store_id AND vector_stores.deleted_at IS NOT NULL)"""
+
+LIVING = {
+    "threads": ("id", "deleted_at IS NULL"),
+    "vector_stores": ("id", "deleted_at IS NULL"),
+    "projects": ("id", "deleted_at IS NULL"),
+    "messages": ("thread_id", _OF_THREAD),
+    "runs": ("thread_id", _OF_THREAD),
+    "run_steps": ("thread_id", _OF_THREAD),
+    "vector_store_files": ("vector_store_id", _OF_STORE),
+    "vector_store_batches": ("vector_store_id", _OF_STORE),
+}
+"""What was deleted is gone for every reader before its rows are (`shared/removals`): by which condition, and with which
+key it is looked at. Those who name no thread or store have looked for it before.
+"""
 
 REMOVED = {"vector_store_files": "vector_store_files_removed"}
 """Where the places of removed rows are kept, for tables whose ids don't tell them."""
@@ -110,7 +128,8 @@ async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mappin
     if not values:
         return await get(db, model, keys)
     table = _table(model)
-    return await db.one(update(table).where(*_equal(table, keys)).values(values).returning(*table.c))
+    which = *_equal(table, keys), _living_one(table.name, keys)
+    return await db.one(update(table).where(*which).values(values).returning(*table.c))
 
 
 async def remove(db: Executor, model: type[SQLModel], keys: Keys, entry: str) -> bool:
@@ -161,12 +180,12 @@ async def _gone(
 
 @cache
 def _select(table: str, keys: tuple[str, ...]) -> TextClause:
-    return named(f"get {table}", f"SELECT * FROM {table} WHERE {_where(keys)}")
+    return named(f"get {table}", f"SELECT * FROM {table} WHERE {_where(keys)} AND {_living(table, keys)}")
 
 
 @cache
 def _delete(table: str, keys: tuple[str, ...]) -> TextClause:
-    gone = f"DELETE FROM {table} WHERE {_where(keys)} RETURNING id"
+    gone = f"DELETE FROM {table} WHERE {_where(keys)} AND {_living(table, keys)} RETURNING id"
     return named(f"delete {table}", f"WITH gone AS ({gone}), {note('gone')} SELECT id FROM gone")
 
 
@@ -184,7 +203,7 @@ class _Shape(NamedTuple):
 def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...]) -> TextClause:
     """`before` alone is walked from its cursor backwards, so that the page nearest to the cursor is returned."""
     relation, instant, keys, only, order = shape
-    conditions = [_where(keys), only]
+    conditions = [_where(keys), only, _living(relation, keys)]
     for cursor in cursors:
         sign = "<" if (order == "desc") == (cursor == "after") else ">"
         place = f"SELECT {instant}, id FROM {relation} WHERE id = :{cursor} AND {_where(keys)}"
@@ -202,6 +221,18 @@ def _select_page(shape: _Shape, cursors: tuple[str, ...], gone: tuple[str, ...])
 def _where(keys: tuple[str, ...]) -> str:
     """The tables of the organization itself are listed whole, by no keys."""
     return " AND ".join(f"{key} = :{key}" for key in keys) or "true"
+
+
+def _living(table: str, keys: tuple[str, ...]) -> str:
+    """The condition that leaves out what has been deleted."""
+    key, condition = LIVING.get(table, ("id", "true"))
+    return condition if key == "id" or key in keys else "true"
+
+
+def _living_one(table: str, keys: Keys) -> TextClause:
+    condition = _living(table, tuple(keys))
+    key = LIVING.get(table, ("id", ""))[0]
+    return text(condition).bindparams(**{key: keys[key]}) if f":{key}" in condition else text(condition)
 
 
 def _equal(table: Table, keys: Keys) -> list[Any]:

@@ -26,6 +26,7 @@ from worker.ingest.indexes import index_for_ever
 from worker.ingest.reembed import reembed_for_ever
 from worker.ingest.slots import Slots
 from worker.models.client import ModelClient
+from worker.removal_sweep import remove_for_ever
 from worker.runs import cancels, heartbeat
 from worker.runs.leftovers import Leftovers
 from worker.runs.live import Live
@@ -92,6 +93,7 @@ class WorkerServices:
             keep_accounts_for_ever,
             reembed_for_ever,
             index_for_ever,
+            remove_for_ever,
         )
         self._tasks = [asyncio.create_task(duty(self._deps)) for duty in duties]
         self._tasks.append(asyncio.create_task(measure_lag_for_ever()))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, demo, doctor, encryption, health, keys, processes, projects, sandbox, status, up
+from infra.cli import audit, demo, doctor, encryption, health, keys, processes, projects, sandbox, status, transfer, up
 
 app = typer.Typer(
     name="assistantd",
@@ -28,6 +28,8 @@ app.command("embedder")(processes.embedder)
 app.command("sandbox")(sandbox.sandbox)
 app.command("sandbox-environment")(sandbox.sandbox_environment)
 app.command("migrate")(processes.migrate)
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
 app.command("local-model", hidden=True)(processes.local_model)
 app.command("healthcheck", hidden=True)(health.healthcheck)
 app.command("prepare", hidden=True)(processes.prepare)

@@ -10,7 +10,7 @@ from infra.cli.database import with_database
 from infra.cli.options import DataDir
 
 if TYPE_CHECKING:
-    from shared.database import Database
+    from shared.database import Database, Row
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,6 +36,29 @@ def _limit(text: str) -> Limit:
 
 def _option(told: str) -> Any:
     return typer.Option(help=f"{told}; `{NONE}` lifts it.", parser=_limit, metavar=f"NUMBER|{NONE}")
+
+
+_UNITS = {"d": 86_400, "h": 3600}
+
+
+def _kept(text: str) -> Limit:
+    """For how long: `30d`, `12h` or `none`."""
+    from shared.wire.limits import RETENTION_SECONDS
+
+    if text == NONE:
+        return Limit(None)
+    number, unit = text[:-1], text[-1:]
+    if (
+        unit not in _UNITS
+        or not number.isdecimal()
+        or not (RETENTION_SECONDS[0] <= int(number) * _UNITS[unit] <= RETENTION_SECONDS[1])
+    ):
+        raise typer.BadParameter(f"expected days or hours, such as 30d or 12h, or {NONE}")
+    return Limit(int(number) * _UNITS[unit])
+
+
+def _kept_option(told: str) -> Any:
+    return typer.Option(help=f"{told}; `{NONE}` keeps them for ever.", parser=_kept, metavar=f"30d|12h|{NONE}")
 
 
 @app.command("create")
@@ -107,6 +130,55 @@ def archive(project_id: str, data_dir: DataDir = None) -> None:
     from shared.projects import commands as projects
 
     with_database(data_dir, lambda db: projects.archive(db, command_line(), project_id))
+
+
+@app.command("delete")
+def delete(
+    project_id: str,
+    confirm: Annotated[str, typer.Option(prompt="Its id once more", help="The project's id once more.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Delete an archived project with everything in it. It is gone at once, and can't be got back."""
+    from shared.audit.actor import command_line
+    from shared.projects import commands as projects
+
+    if confirm != project_id:
+        raise typer.BadParameter("the two ids are not the same")
+    with_database(data_dir, lambda db: projects.delete(db, command_line(), project_id))
+
+
+@app.command("retention")
+def retention(
+    project_id: str,
+    *,
+    threads: Annotated[Limit | None, _kept_option("Threads, from the last thing that happened on them")] = None,
+    files: Annotated[Limit | None, _kept_option("Uploaded files that nothing has, from their creation")] = None,
+    outputs: Annotated[Limit | None, _kept_option("Files that code made, likewise")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say how long a project keeps things; without options, show it."""
+    from shared.audit.actor import command_line
+    from shared.projects import commands as projects
+
+    given = {"threads": threads, "files": files, "outputs": outputs}
+    changes = {f"{name}_kept_s": kept.value for name, kept in given.items() if kept is not None}
+
+    async def change(db: "Database") -> "Row":
+        if not changes:
+            return await projects.get(db, project_id)
+        return await projects.modify(db, command_line(), project_id, changes)
+
+    row = with_database(data_dir, change)
+    for name in given:
+        kept_s = row[f"{name}_kept_s"]
+        print(f"{name}  {'for ever' if kept_s is None else _told_duration(kept_s)}")
+
+
+def _told_duration(seconds: int) -> str:
+    for unit, size in _UNITS.items():
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 @app.command("limit")

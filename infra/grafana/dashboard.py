@@ -89,6 +89,14 @@ ROWS: Mapping[str, Sequence[Panel]] = {
                 "failed: {{duty}}": _rate("assistantd_sweeps_failed_total", "duty"),
             },
         ),
+        Panel(
+            "Removed after deletions",
+            "ops",
+            {
+                "{{what}}": _rate("assistantd_removed_total", "what"),
+                "kept no longer: {{what}}": _rate("assistantd_retired_total", "what"),
+            },
+        ),
     ],
     "Runs": [
         Panel("Created", "ops", {"runs": _rate("assistantd_runs_created_total")}),

@@ -36,8 +36,12 @@ async def modify(db: Executor, project_id: str, assistant_id: str, columns: Mapp
 
 async def delete(db: Executor, by: Actor, project_id: str, assistant_id: str) -> None:
     """Delete the assistant; its runs and messages stay. Raises NotFound."""
-    told = entry(by, "assistant.deleted", assistant_id, project_id)
-    if not await table.remove(db, Assistant, {"id": assistant_id, "project_id": project_id}, told):
+    params = {
+        "id": assistant_id,
+        "project_id": project_id,
+        "entry": entry(by, "assistant.deleted", assistant_id, project_id),
+    }
+    if await db.one(statements.DELETE, params) is None:
         raise NotFound("assistant", assistant_id)
 
 

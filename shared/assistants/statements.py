@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from shared.audit.statements import note
+from shared.removals.note import leave
 
 _NAMED = "file_ids @> to_jsonb(CAST(:file_id AS text))"
 
@@ -10,6 +11,11 @@ _NAMED = "file_ids @> to_jsonb(CAST(:file_id AS text))"
 ATTACH_FILE = text(f"""
 UPDATE assistants SET file_ids = CASE WHEN {_NAMED} THEN file_ids ELSE file_ids || to_jsonb(CAST(:file_id AS text)) END
 WHERE id = :id AND project_id = :project_id AND ({_NAMED} OR jsonb_array_length(file_ids) < :most) RETURNING id""")
+
+DELETE = text(f"""
+WITH gone AS (DELETE FROM assistants WHERE id = :id AND project_id = :project_id RETURNING id, project_id),
+  left_over AS ({leave("assistant", "gone")}), {note("gone")}
+SELECT id FROM gone""")
 
 DETACH_FILE = text(f"""
 WITH detached AS (

@@ -26,6 +26,7 @@ EventOfOurs = Literal[
     "data_key.retired",
     "data_key.rewrapped",
     "file.deleted",
+    "project.deleted",
     "spend_limit.updated",
     "spend_limit.deleted",
     "thread.deleted",

@@ -10,8 +10,8 @@ from shared.columns import Instant, Json
 class CodeSession(SQLModel, table=True):
     """One generation of a thread's session, as the sandbox named it. `files` are those in its working directory that
     there are file objects of: by name, `file_id` and the content's `version` in the sandbox. `ended_at` and `seconds`
-    are known once the sandbox has told of them, with the thread's next session; the row stays when the thread goes, for
-    what was used was used.
+    are known once the sandbox has told of them, with the thread's next session. The row goes after its thread; that a
+    session was used stays counted.
     """
 
     __tablename__ = "code_interpreter_sessions"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it

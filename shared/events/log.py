@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CHANNELS = "evp:"
 MAX_ENTRIES = 5000
+FORGOTTEN_AFTER = timedelta(minutes=1)
 KEEP_AFTER_EXPIRY = timedelta(minutes=15)
 
 
@@ -34,6 +35,14 @@ def append(run_id: str, entry: Entry, *, keep: timedelta | None = None) -> list[
     if keep is not None:
         commands.append(("EXPIRE", key, int(keep.total_seconds())))
     return commands
+
+
+def forget(run_id: str) -> list[Command]:
+    """Commands that empty the log. It stays for a moment, so that a writer which has not heard yet neither begins
+    another one, which nothing would end, nor a lower id than the last.
+    """
+    key = f"ev:{run_id}"
+    return [("XTRIM", key, "MAXLEN", 0), ("EXPIRE", key, int(FORGOTTEN_AFTER.total_seconds()))]
 
 
 async def read(redis: "redis.asyncio.Redis", run_id: str, after: EventId) -> list[Entry]:

@@ -68,7 +68,7 @@ async def get(db: Executor, project_id: str, file_id: str) -> Row:
 async def delete(db: Executor, by: Actor, store: BlobStore, project_id: str, file_id: str) -> None:
     """Forget the row, with the references of assistants and threads to it, then the bytes. Raises NotFound.
 
-    A crash between, or a store that is away, leaves bytes for `orphans.py`.
+    A crash between, or a store that is away, leaves bytes for those who remove what is left (`shared/removals`).
     """
     params = {"id": file_id, "project_id": project_id, "entry": entry(by, "file.deleted", file_id, project_id)}
     if await db.one(statements.DELETE, params) is None:

@@ -90,9 +90,11 @@ def place(key: str) -> PurePosixPath:
 
 
 def is_ours(path: PurePosixPath) -> bool:
-    """Could we have put it there? Whatever else lies in a store is none of our business."""
+    """Could we have put it there, be it under an id that was imported? Whatever else lies in a store is none of our
+    business.
+    """
     key = path.name
-    return path == place(key) and (ids.is_well_formed(key, "file") or ids.is_well_formed(key, "part"))
+    return path == place(key) and (ids.is_foreign(key, "file") or ids.is_well_formed(key, "part"))
 
 
 async def keep_if_written(store: BlobStore, key: str, writing: Awaitable[Row | None]) -> Row | None:

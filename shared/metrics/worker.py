@@ -20,6 +20,18 @@ LEASES_LOST = Counter(
 SWEPT = Counter(
     "assistantd_swept", "Rows that the sweeper moved, and rings that it repeated.", ["what"], registry=REGISTRY
 )
+REMOVED = Counter(
+    "assistantd_removed",
+    "Rows and other remains that were removed after their owner was deleted, by what they were.",
+    ["what"],
+    registry=REGISTRY,
+)
+RETIRED = Counter(
+    "assistantd_retired",
+    "Threads, files and outputs that were deleted because their project keeps them only for so long.",
+    ["what"],
+    registry=REGISTRY,
+)
 SWEEPS_FAILED = Counter("assistantd_sweeps_failed", "Duties of the sweeper that failed.", ["duty"], registry=REGISTRY)
 LAST_SWEEP = Gauge("assistantd_last_sweep_timestamp_seconds", "When a sweep last came to its end.", registry=REGISTRY)
 WAIT = Histogram(

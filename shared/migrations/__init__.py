@@ -15,6 +15,7 @@ from shared.embeddings.rows import EmbeddingSpace
 from shared.files.rows import File
 from shared.idempotency.rows import IdempotencyKey
 from shared.projects.rows import AdminKey, ApiKey, Project, RateLimit, ServiceAccount
+from shared.removals.rows import Removal
 from shared.runs.rows import Run, RunStep
 from shared.settings import SettingsError
 from shared.threads.rows import Message, Thread, ThreadActivity
@@ -57,6 +58,7 @@ TABLES = (
     Budget,
     AuditEntry,
     AuditLink,
+    Removal,
 )
 """Every table there is, parents first."""
 

@@ -75,6 +75,7 @@ MAY = {
     "code_interpreter_sessions": "SELECT, INSERT, UPDATE",
     "code_interpreter_hours": "SELECT, INSERT, UPDATE",
     "sandbox_places": _ALL,
+    "removals": "SELECT, INSERT",
     "projects": "SELECT (id, max_sandbox_sessions)",
     "usage_facts": "SELECT, INSERT",
     "usage_of_assistants": "SELECT",

@@ -51,8 +51,8 @@ async def list_all(db: Database) -> Sequence[Row]:
 
 
 async def modify(db: Executor, by: Actor, project_id: str, changes: Mapping[str, Any]) -> Row:
-    """Change the project's name or limits, those columns that are given. Raises NotFound, or InvalidRequest if it is
-    archived or the name is taken.
+    """Change the project's name, limits or retention, those columns that are given. Raises NotFound, or InvalidRequest
+    if it is archived or the name is taken.
     """
     row = None
     if changes:
@@ -71,6 +71,16 @@ async def archive(db: Executor, by: Actor, project_id: str) -> Row:
     """
     params = {"id": project_id, "entry": entry(by, "project.archived", project_id, project_id)}
     return await db.one(statements.ARCHIVE, params) or await get(db, project_id)
+
+
+async def delete(db: Executor, by: Actor, project_id: str) -> None:
+    """Delete an archived project with everything in it; it is gone at once, and its rows follow (`shared/removals`).
+    Raises NotFound, or InvalidRequest if it isn't archived.
+    """
+    params = {"id": project_id, "entry": entry(by, "project.deleted", project_id, project_id)}
+    if await db.one(statements.DELETE, params) is None:
+        await get(db, project_id)
+        raise InvalidRequest(f"Project {project_id} is not archived: archive it first.", code="project_active")
 
 
 async def require_active(db: Executor, project_id: str) -> Row:

@@ -16,7 +16,8 @@ def _limit() -> Any:
 class Project(SQLModel, table=True):
     """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name.
     Limits that are null are none. An exhausted one has spent what it may, and takes no new runs until then (see
-    `shared/usage/budgets.py`).
+    `shared/usage/budgets.py`). How long things are kept is said in seconds, null for ever (see
+    `shared/removals/retention.py`).
     """
 
     __tablename__ = "projects"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -29,10 +30,15 @@ class Project(SQLModel, table=True):
     max_stored_bytes: int | None = _limit()
     max_sandbox_sessions: int | None = _limit()
     exhausted_until: Instant | None = columns.instant()
+    deleted_at: Instant | None = columns.instant()
+    threads_kept_s: int | None = _limit()
+    files_kept_s: int | None = _limit()
+    outputs_kept_s: int | None = _limit()
 
     __table_args__ = (
         Index("projects_named", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
         Index("projects_listed", "created_at", "id"),
+        Index("projects_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("projects_limited", "id", postgresql_where=text("max_concurrent_runs IS NOT NULL")),
     )
 

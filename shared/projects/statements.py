@@ -84,6 +84,12 @@ WITH archived AS (
   UPDATE projects SET archived_at = now() WHERE id = :id AND archived_at IS NULL RETURNING *), {note("archived")}
 SELECT * FROM archived""")
 
+DELETE = text(f"""
+WITH deleted AS (
+  UPDATE projects SET deleted_at = now() WHERE id = :id AND archived_at IS NOT NULL AND deleted_at IS NULL
+  RETURNING id), {note("deleted")}
+SELECT id FROM deleted""")
+
 OWNERS = text("SELECT * FROM service_accounts WHERE id = ANY(:ids)")
 
 LIST_KEYS = text("""
@@ -95,7 +101,7 @@ FROM api_keys JOIN projects ON projects.id = project_id ORDER BY created_at, id"
 
 LIST_PROJECTS = text("""
 SELECT projects.*, (SELECT count(*) FROM api_keys WHERE project_id = projects.id AND revoked_at IS NULL) AS keys
-FROM projects ORDER BY created_at, id""")
+FROM projects WHERE deleted_at IS NULL ORDER BY created_at, id""")
 
 REVOKE = text(f"""
 WITH revoked AS (

@@ -58,7 +58,7 @@ CREATE = text(f"""
 WITH assistant AS ({_ASSISTANT}),
   thread AS (
     SELECT id, project_id, EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)}) AS busy
-    FROM threads WHERE id = :thread_id AND project_id = :project_id),
+    FROM threads WHERE id = :thread_id AND project_id = :project_id AND deleted_at IS NULL),
   run AS ({_INSERT_RUN}),
   beginning AS (SELECT * FROM run WHERE NOT waiting),
   added AS ({insert_messages("beginning", "thread_id")}),

@@ -55,7 +55,7 @@ async def modify(db: Executor, project_id: str, thread_id: str, columns: Mapping
 
 async def delete(db: Executor, by: Actor, project_id: str, thread_id: str) -> None:
     """Delete the thread with its messages and runs, an active one included: its worker finds its row gone and stops.
-    Raises NotFound.
+    It is gone for everybody at once; its rows follow (`shared/removals`). Raises NotFound.
     """
     told = entry(by, "thread.deleted", thread_id, project_id)
     params = {"thread_id": thread_id, "project_id": project_id, "entry": told}

@@ -8,7 +8,7 @@ from shared.columns import Instant, Json, JsonList
 
 
 class Thread(SQLModel, table=True):
-    """A conversation."""
+    """A conversation. A deleted one is gone for everybody but the worker that removes it."""
 
     __tablename__ = "threads"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
     id: str = columns.primary_key()
@@ -16,8 +16,10 @@ class Thread(SQLModel, table=True):
     created_at: Instant = columns.created_at()
     tool_resources: Json = columns.json(default="{}")
     meta: Json = columns.metadata()
+    deleted_at: Instant | None = columns.instant()
 
     __table_args__ = (
+        Index("threads_deleted", "deleted_at", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("threads_listed", "project_id", "created_at", "id"),
         Index(
             "threads_metadata",

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from shared.audit.statements import note
+from shared.removals.note import leave
 from shared.runs.status import ACTIVE, in_sql
 
 
@@ -48,7 +49,7 @@ SELECT * FROM thread""")
 # races with the creation of a run counts as having come before it.
 ADD_MESSAGE = text(f"""
 WITH thread AS (
-  SELECT id, project_id FROM threads WHERE id = :thread_id AND project_id = :project_id
+  SELECT id, project_id FROM threads WHERE id = :thread_id AND project_id = :project_id AND deleted_at IS NULL
   AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)})),
   added AS ({insert_messages("thread", "id")} RETURNING *),
   active AS ({touch("added")})
@@ -56,16 +57,19 @@ SELECT * FROM added""")
 
 ACTIVE_RUN = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)}")
 
-# Runs before their thread, in which order settling locks them too: the other way round the two could block each other.
-# The same holds of the note of its activity, which comes between them.
+# The thread is gone for everybody, and those of its runs that are under way; all else follows in the background. Runs
+# before their thread, in which order settling locks them too: the other way round the two could block each other. The
+# same holds of the note of its activity, which comes between them.
 DELETE_THREAD = text(f"""
 WITH runs_gone AS (
-  DELETE FROM runs WHERE thread_id = :thread_id AND project_id = :project_id RETURNING thread_id),
+  DELETE FROM runs WHERE thread_id = :thread_id AND project_id = :project_id AND status IN {in_sql(ACTIVE)}
+  RETURNING id, project_id, thread_id),
+  left_over AS ({leave("run", "runs_gone")}),
   activity_gone AS (
   DELETE FROM thread_activity WHERE thread_id = :thread_id AND project_id = :project_id
   AND (SELECT count(*) FROM runs_gone) >= 0 RETURNING thread_id),
   gone AS (
-  DELETE FROM threads WHERE id = :thread_id AND project_id = :project_id
+  UPDATE threads SET deleted_at = now() WHERE id = :thread_id AND project_id = :project_id AND deleted_at IS NULL
   AND (SELECT count(*) FROM activity_gone) >= 0 RETURNING id),
   {note("gone")}
 SELECT id FROM gone""")
@@ -75,9 +79,11 @@ SELECT id FROM gone""")
 # are looked up in an index through the view alone; why, says the migration that makes it (0019).
 BY_CREATION = """(
 SELECT threads.*, active_at
-FROM threads_of_tenant AS threads LEFT JOIN thread_activity ON thread_id = threads.id) AS threads"""
+FROM threads_of_tenant AS threads LEFT JOIN thread_activity ON thread_id = threads.id
+WHERE deleted_at IS NULL) AS threads"""
 BY_ACTIVITY = """(
 SELECT thread_id AS id, active.project_id, active_at, created_at, tool_resources, metadata
-FROM thread_activity AS active JOIN threads_of_tenant AS threads ON threads.id = thread_id) AS threads"""
+FROM thread_activity AS active JOIN threads_of_tenant AS threads ON threads.id = thread_id AND deleted_at IS NULL
+) AS threads"""
 
 INDEXED_METADATA = "metadata <> '{}'::jsonb"  # what `threads_metadata` is limited to: to be said where it is to serve

@@ -72,9 +72,11 @@ async def modify(db: Executor, project_id: str, store_id: str, columns: Mapping[
 
 
 async def delete(db: Executor, by: Actor, project_id: str, store_id: str) -> None:
-    """Delete the store with all that is in it; the files themselves stay. Raises NotFound."""
+    """Delete the store with all that is in it; the files themselves stay. It is gone for everybody at once; its rows
+    follow (`shared/removals`). Raises NotFound.
+    """
     told = entry(by, "vector_store.deleted", store_id, project_id)
-    if not await table.remove(db, VectorStore, {"id": store_id, "project_id": project_id}, told):
+    if await db.one(statements.DELETE, {"id": store_id, "project_id": project_id, "entry": told}) is None:
         raise NotFound("vector store", store_id)
 
 

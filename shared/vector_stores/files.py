@@ -126,7 +126,6 @@ async def _add(
         "id": store_id,
         "project_id": project_id,
         "batch_id": batch_id,
-        "file_ids": file_ids,
         "files": to_json(new_files),
     }
     return await stores.persistently(db, statements.ADD_FILES, params)

@@ -65,7 +65,7 @@ _WANTED = """status = 'completed' AND (CAST(:filter AS jsonpath) IS NULL OR attr
 SIZE = text(f"""
 SELECT id, expired_at IS NOT NULL AS expired,
   (SELECT coalesce(sum(passages), 0) FROM vector_store_files WHERE vector_store_id = store.id AND {_WANTED}) AS passages
-FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id""")
+FROM vector_stores AS store WHERE id = ANY(:store_ids) AND project_id = :project_id AND deleted_at IS NULL""")
 
 # A store counts as active for a search to the minute: each search would otherwise wait for the one before it, for the
 # store's row.

@@ -7,6 +7,7 @@ true after it and adds to nothing, so that one that was cut off, and may have be
 from sqlalchemy import text
 
 from shared.vector_stores.ranking import INDEXED_STORE, INDEXED_WORDS
+from shared.vector_stores.statements import EMPTIED
 
 _STORE = INDEXED_STORE.format(text="theirs.text", store="held.vector_store_id")
 
@@ -91,10 +92,7 @@ AND (SELECT count(*) FROM chunks WHERE chunks.ingestion = vector_store_files.ing
 RETURNING *""")
 
 # Whoever failed or cancelled a file can't see what its worker keeps at that very moment; a second later it is seen.
-FORGET_LEFT_OVER = text("""
-WITH due AS (
+FORGET_LEFT_OVER = text(f"""
+UPDATE vector_store_files SET {EMPTIED} WHERE ingestion IN (
   SELECT ingestion FROM vector_store_files WHERE status IN ('failed', 'cancelled') AND chunks > 0
-  LIMIT :at_most FOR UPDATE SKIP LOCKED),
-  forgotten AS (DELETE FROM chunks WHERE ingestion IN (SELECT ingestion FROM due))
-UPDATE vector_store_files SET chunks = 0, chunks_embedded = 0, passages = 0, space = NULL, usage_bytes = 0
-FROM due WHERE vector_store_files.ingestion = due.ingestion RETURNING id""")
+  LIMIT :at_most FOR UPDATE SKIP LOCKED) RETURNING id""")

@@ -52,8 +52,10 @@ class VectorStore(SQLModel, table=True):
     expired_at: Instant | None = columns.instant()
     meta: Json = columns.metadata()
     language: str = columns.required_text("english")
+    deleted_at: Instant | None = columns.instant()
 
     __table_args__ = (
+        Index("vector_stores_deleted", "deleted_at", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("vector_stores_listed", "project_id", "created_at", "id"),
         Index("vector_stores_expiring", "expires_at", postgresql_where=text("expired_at IS NULL")),
         CheckConstraint("(expires_at IS NULL) = (expires_after_days IS NULL)", name="vector_stores_expiry"),
@@ -164,13 +166,12 @@ class Chunk(SQLModel, table=True):
     one on which it begins, from 1, in files that have pages; `pages` are those that begin within it: at which of its
     characters, and which number. `headings` are those above its beginning, outermost first. `search` is what full-text
     search looks at: the text's words, and the store's id among them (`ranking.INDEXED_STORE`), so that the index tells
-    stores apart.
+    stores apart. Chunks go after their file, in the background (`shared/removals`): whose ingestion no file has is of
+    no matter to anybody.
     """
 
     __tablename__ = "chunks"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
-    ingestion: str = Field(
-        sa_column=Column(Text, ForeignKey("vector_store_files.ingestion", ondelete="CASCADE"), primary_key=True)
-    )
+    ingestion: str = Field(sa_column=Column(Text, primary_key=True))
     position: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     project_id: str = columns.project()
     vector_store_id: str = columns.required_text()

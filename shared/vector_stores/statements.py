@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import DateTime, TextClause, column, null, text
 
+from shared.audit.statements import note
 from shared.database import to_json
 from shared.runs.statements import Statement
 from shared.tracing.sql import named
@@ -38,17 +39,15 @@ SELECT * FROM store""")
 ACTIVE_NOW = "last_active_at = now(), expires_at = now() + make_interval(days => expires_after_days)"
 
 # A file that is in the store already begins anew, whatever has become of it: what it was asked to be may have changed.
-# Its chunks go in the same statement. If its worker adds them at the very moment, the reference from chunks to the
-# former ingestion refuses the whole, and it is tried again.
+# Its chunks are those of the former ingestion, which nobody has any more: they follow in the background, like those of
+# a file that is taken out.
 ADD_FILES = text(f"""
 WITH store AS (
-  UPDATE vector_stores SET {ACTIVE_NOW} WHERE id = :id AND project_id = :project_id AND expired_at IS NULL RETURNING *),
+  UPDATE vector_stores SET {ACTIVE_NOW}
+  WHERE id = :id AND project_id = :project_id AND expired_at IS NULL AND deleted_at IS NULL RETURNING *),
   batch AS (
   INSERT INTO vector_store_batches (id, project_id, vector_store_id)
-  SELECT :batch_id, project_id, id FROM store WHERE CAST(:batch_id AS text) IS NOT NULL),
-  forgotten AS (
-  DELETE FROM chunks USING store, vector_store_files AS former
-  WHERE former.vector_store_id = store.id AND former.id = ANY(:file_ids) AND chunks.ingestion = former.ingestion)
+  SELECT :batch_id, project_id, id FROM store WHERE CAST(:batch_id AS text) IS NOT NULL)
 {_INSERT_FILES}
 ON CONFLICT (vector_store_id, id) DO UPDATE SET ingestion = excluded.ingestion, batch_id = excluded.batch_id,
   attributes = excluded.attributes, max_chunk_size_tokens = excluded.max_chunk_size_tokens,
@@ -66,7 +65,8 @@ def expiry(days: int | None) -> Any:
 
 MISSING = text("""
 SELECT wanted.id FROM unnest(CAST(:ids AS text[])) AS wanted(id)
-LEFT JOIN vector_stores AS store ON store.id = wanted.id AND project_id = :project_id WHERE store.id IS NULL LIMIT 1""")
+LEFT JOIN vector_stores AS store ON store.id = wanted.id AND project_id = :project_id AND deleted_at IS NULL
+WHERE store.id IS NULL LIMIT 1""")
 
 
 def counts(owner: Literal["vector_store_id", "batch_id"]) -> TextClause:
@@ -94,7 +94,8 @@ WITH named AS (
   FROM threads WHERE id = :thread_id AND project_id = :project_id)
 SELECT named.id, bool_or(of_thread) AS of_thread, bool_or(expired_at IS NOT NULL) AS expired,
   (SELECT count(*) FROM run_steps WHERE thread_id = :thread_id AND type = 'tool_calls') AS number
-FROM named JOIN vector_stores ON vector_stores.id = named.id AND project_id = :project_id GROUP BY named.id""")
+FROM named JOIN vector_stores ON vector_stores.id = named.id AND project_id = :project_id AND deleted_at IS NULL
+GROUP BY named.id""")
 
 # The store that file_search looks in becomes this one, if it still is the one that it was, or none.
 NAME_STORE = {
@@ -125,6 +126,16 @@ UPDATE vector_store_files SET lease_expires_at = now() + :lease
 WHERE status = 'in_progress' AND lease_expires_at IS NOT NULL
 AND (ingestion, term) IN (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:terms AS int[])))
 RETURNING ingestion AS id, false AS cancel_requested, true AS renewed""")
+
+DELETE = text(f"""
+WITH gone AS (
+  UPDATE vector_stores SET deleted_at = now() WHERE id = :id AND project_id = :project_id AND deleted_at IS NULL
+  RETURNING id), {note("gone")}
+SELECT id FROM gone""")
+
+EMPTIED = """ingestion = concat('emptied_', ingestion), usage_bytes = 0, chunks = 0, chunks_embedded = 0, passages = 0,
+  space = NULL"""
+"""In SQL: a file has no chunks any more. What it had are those of an ingestion that is nobody's."""
 
 FORGET_REMOVED = text("""
 DELETE FROM vector_store_files_removed WHERE (vector_store_id, id) IN (
@@ -271,7 +282,7 @@ SELECT ingestion FROM vector_store_files WHERE {due} AND {{guards}} LIMIT :at_mo
     return named("files.sweep", _update(shape, which))
 
 
-# Files' rows are locked before their chunks, as those lock them who keep vectors: the counts see to that.
+# Chunks of former ingestions follow in the background.
 @cache
 def _expire(shape: _Shape) -> TextClause:
     of_them = "vector_store_id IN (SELECT id FROM expired)"
@@ -280,13 +291,11 @@ def _expire(shape: _Shape) -> TextClause:
         f"""
 WITH expired AS (
   UPDATE vector_stores SET expired_at = now() WHERE id IN (
-    SELECT id FROM vector_stores WHERE expires_at < now() AND expired_at IS NULL LIMIT :at_most FOR UPDATE SKIP LOCKED)
+    SELECT id FROM vector_stores WHERE expires_at < now() AND expired_at IS NULL AND deleted_at IS NULL
+    LIMIT :at_most FOR UPDATE SKIP LOCKED)
   RETURNING id),
   stopped AS ({_update(shape, of_them)}),
   emptied AS (
-  UPDATE vector_store_files SET usage_bytes = 0, chunks = 0, chunks_embedded = 0, passages = 0, space = NULL
-  WHERE status = 'completed' AND {of_them} RETURNING ingestion),
-  forgotten AS (
-  DELETE FROM chunks WHERE {of_them} AND (SELECT count(*) FROM stopped) + (SELECT count(*) FROM emptied) >= 0)
+  UPDATE vector_store_files SET {EMPTIED} WHERE status = 'completed' AND {of_them})
 SELECT id FROM expired""",
     )

@@ -29,6 +29,7 @@ from shared.wire.shapes.administration import (
 Name = Annotated[str, StringConstraints(min_length=1, max_length=limits.ORGANIZATION_NAME)]
 Limit = Annotated[int, Field(ge=1, le=limits.PROJECT_LIMIT)]
 PerMinute = Annotated[int, Field(ge=1, le=limits.INTEGER)]
+Kept = Annotated[int, Field(ge=limits.RETENTION_SECONDS[0], le=limits.RETENTION_SECONDS[1])]
 Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
 
 NO_LIMIT = limits.INTEGER  # the original's shape has no word for it
@@ -58,14 +59,23 @@ class NewLimits(Body):
     max_sandbox_sessions: Limit | None = None
 
 
+class NewRetention(Body):
+    """For how many seconds a project keeps things, those that are given; null is for ever."""
+
+    threads: Kept | None = None
+    files: Kept | None = None
+    outputs: Kept | None = None
+
+
 class ProjectExtension(Body):
     """What the original doesn't have."""
 
     limits: NewLimits | None = None
+    retention: NewRetention | None = None
 
 
 class ModifyProject(Body):
-    """Another name for it, or other limits."""
+    """Another name for it, other limits, or another retention."""
 
     name: Name | None = None
     assistantd: ProjectExtension | None = None
@@ -74,6 +84,8 @@ class ModifyProject(Body):
         """The columns that it changes."""
         limits = (self.assistantd and self.assistantd.limits) or NewLimits()
         changes = {_LIMITS[name]: value for name, value in limits.model_dump(exclude_unset=True).items()}
+        kept = (self.assistantd and self.assistantd.retention) or NewRetention()
+        changes |= {f"{name}_kept_s": value for name, value in kept.model_dump(exclude_unset=True).items()}
         return changes if self.name is None else {**changes, "name": self.name}
 
 
@@ -141,7 +153,12 @@ def project_object(row: Row) -> ProjectObject:
                 "max_concurrent_runs": row["max_concurrent_runs"],
                 "max_stored_bytes": row["max_stored_bytes"],
                 "max_sandbox_sessions": row["max_sandbox_sessions"],
-            }
+            },
+            "retention": {
+                "threads": row["threads_kept_s"],
+                "files": row["files_kept_s"],
+                "outputs": row["outputs_kept_s"],
+            },
         },
     }
 

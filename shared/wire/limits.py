@@ -59,6 +59,7 @@ PROJECT_LIMIT = 2**53 - 1  # the most that a limit of ours may be: what every re
 ATTEMPTS = 10
 RETRY_PAUSE_SECONDS = 60
 RUN_EXPIRY_SECONDS = 86_400
+RETENTION_SECONDS = 3600, 3_153_600_000  # an hour, a hundred years
 
 UNIX_TIME = 4_102_444_800  # 2100
 FILTERED = 100  # names in one filter of usage

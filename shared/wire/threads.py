@@ -250,7 +250,8 @@ def annotation_object(annotation: Any, dialect: Dialect) -> FileCitation | FileP
     """
     if dialect == "v2" or annotation["type"] != "file_citation":
         return annotation
-    cited, quote = annotation["file_citation"]["file_id"], annotation["assistantd"]["quote"]
+    cited = annotation["file_citation"]["file_id"]
+    quote = annotation.get("assistantd", annotation["file_citation"]).get("quote", "")  # an imported one may have none
     return {
         "type": "file_citation",
         "text": annotation["text"],

@@ -24,8 +24,10 @@ WRITING = {
     "projects archive",
     "projects budget",
     "projects create",
+    "projects delete",
     "projects limit",
     "projects rename",
+    "projects retention",
 }
 READING = {"audit list", "audit verify", "encryption status", "keys list", "projects limits", "projects list"}
 
@@ -68,8 +70,12 @@ async def test_what_each_command_leaves(alone: System) -> None:
     await said(alone, "projects", "limit", project, "--model", "x", "--tokens-per-minute", "none")
     await said(alone, "projects", "budget", project, "--limit", "100")
     await said(alone, "projects", "budget", project, "--none")
+    await said(alone, "projects", "retention", project, "--threads", "30d", "--files", "none")
+    await said(alone, "projects", "retention", project)
+    await command(alone, "projects", "delete", project, "--confirm", project)
     await said(alone, "projects", "archive", project)
     await said(alone, "projects", "archive", project)
+    await said(alone, "projects", "delete", project, "--confirm", project)
     await command(alone, "projects", "rename", project, "Sippar")
     await command(alone, "projects", "archive", "proj_none")
 
@@ -79,7 +85,9 @@ async def test_what_each_command_leaves(alone: System) -> None:
         ("project.updated", {"changes_requested": {}}, ["max_concurrent_runs", "max_stored_bytes"]),
         ("spend_limit.updated", {}, ["alert_amount", "threshold_amount"]),
         ("spend_limit.deleted", {}, None),
+        ("project.updated", {"changes_requested": {}}, ["files_kept_s", "threads_kept_s"]),
         ("project.archived", {}, None),
+        ("project.deleted", {}, None),
     ]
     assert noted(alone, "rl-x") == [
         (

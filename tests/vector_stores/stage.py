@@ -23,6 +23,7 @@ from worker.ingest import read
 from worker.ingest.executor import ingest
 from worker.ingest.protocol import Frame
 from worker.ingest.slots import Slots
+from worker.removal_sweep import remove_all, removing_of
 from worker.runs.live import Held, Live
 
 LEASE = timedelta(minutes=1)
@@ -84,6 +85,10 @@ class Stage:
         counting = text("SELECT count(*) AS n FROM chunks JOIN vector_store_files USING (ingestion) WHERE id = :id")
         row = await self.database.one(counting, {"id": file_id})
         return row["n"] if row else 0
+
+    async def remove_rest(self) -> None:
+        """What workers do in the background after something was deleted."""
+        await remove_all(removing_of(self.deps))
 
     async def end_leases(self) -> None:
         ended = "SET lease_expires_at = now() - interval '1 second' WHERE lease_expires_at IS NOT NULL"

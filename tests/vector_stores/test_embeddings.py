@@ -102,6 +102,7 @@ async def test_of_a_file_that_goes_in_the_middle_nothing_is_left(
         await sweep.sweep_files(deps)
     await reader
     await sweep.sweep_files(deps)
+    await stage.remove_rest()
 
     assert await passages(stage) == 0
     assert await stage.chunks(file_id) == 0

@@ -217,7 +217,7 @@ async def test_a_deleted_file_leaves_every_store(client: AsyncOpenAI, system: Sy
     assert [file.id for file in (await client.vector_stores.files.list(store_id)).data] == [ids["b"]]
     assert (await client.vector_stores.files.list(other.id)).data == []
     assert (await client.vector_stores.search(store_id, query="apples")).data == []
-    assert system.query("SELECT count(*) FROM chunks WHERE vector_store_id = %s", store_id) == [(1,)]
+    await until(lambda: system.query("SELECT count(*) FROM chunks WHERE vector_store_id = %s", store_id) == [(1,)])
 
 
 async def test_the_same_id_twice_is_one_file(client: AsyncOpenAI) -> None:

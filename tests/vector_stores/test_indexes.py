@@ -219,6 +219,7 @@ async def test_a_store_that_is_gone_leaves_no_index(stage: Stage, deps: Deps, in
     await all_of(indexer)
     if how == "deleted":
         await stores.delete(stage.database, command_line(), stage.project_id, stage.store_id)
+        await stage.remove_rest()
     else:
         await stage.database.all(text("UPDATE vector_stores SET expires_after_days = 1, expires_at = now()"))
         await sweep.sweep_files(deps)
@@ -233,6 +234,7 @@ async def test_a_store_that_is_deleted_while_its_index_is_built_leaves_none(
     await fill(stage, deps, LARGE + 1)
     async with building(stage, indexer) as task:
         await stores.delete(stage.database, command_line(), stage.project_id, stage.store_id)
+        await stage.remove_rest()
     await task
 
     assert await all_of(indexer) == 1

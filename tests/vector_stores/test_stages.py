@@ -73,6 +73,7 @@ async def test_a_file_removed_halfway_leaves_nothing(stage: Stage, monkeypatch: 
     await files.delete(stage.database, command_line(), stage.store, stage.project_id, file_id)
     stage.go_on.set()
     await reader
+    await stage.remove_rest()
 
     left = await stage.database.one(text("SELECT count(*) AS n FROM chunks"))
     assert left == {"n": 0}
@@ -109,6 +110,7 @@ async def test_the_same_bytes_are_read_once(stage: Stage, monkeypatch: pytest.Mo
     await ingest(stage.deps)
     copied = await stage.file(second)
     await files.delete(stage.database, command_line(), stage.store, stage.project_id, first)
+    await stage.remove_rest()
 
     assert (copied["status"], copied["chunks"]) == ("completed", 5)
     assert copied["usage_bytes"] == 2000

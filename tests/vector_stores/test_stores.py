@@ -89,7 +89,8 @@ async def test_a_deleted_store_is_gone_and_its_files_are_not(project: Project, s
     assert deleted.deleted
     assert (await client.files.retrieve(ids["a"])).filename == "a.txt"
     for table in ("vector_store_files", "vector_store_batches", "chunks"):
-        assert system.query(f"SELECT count(*) FROM {table} WHERE vector_store_id = %s", store_id) == [(0,)]
+        left = f"SELECT count(*) FROM {table} WHERE vector_store_id = %s"
+        await until(lambda left=left: system.query(left, store_id) == [(0,)])
 
 
 async def test_another_projects_store_is_unknown(project: Project, system: System) -> None:
@@ -146,7 +147,7 @@ async def test_a_store_expires_after_its_last_use(project: Project, system: Syst
         *(1, 1),
     )
     assert {file.id: file.status for file in listed.data} == {ids["a"]: "completed", waiting: "cancelled"}
-    assert system.query("SELECT count(*) FROM chunks WHERE vector_store_id = %s", store_id) == [(0,)]
+    await until(lambda: system.query("SELECT count(*) FROM chunks WHERE vector_store_id = %s", store_id) == [(0,)])
     async with http.session(project) as session:
         path = f"/vector_stores/{store_id}"
         for answer in [

@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 LOST_AFTER = timedelta(seconds=2)
 MAX_ATTEMPTS = 3  # workers that may die over one file
 AT_MOST = 500  # rows of one statement
-STORES_AT_MOST = 10  # whose chunks, which may be many, go in one statement
-FILES_AT_MOST = 20  # likewise
+STORES_AT_MOST = 2  # whose files, which may be many, are emptied in one statement
+FILES_AT_MOST = 500
 
 
 async def sweep_files(deps: Deps) -> None:

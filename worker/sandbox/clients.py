@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError
-from worker.sandbox.errors import DrainingError
+from worker.sandbox.errors import DrainingError, NotFoundError
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +35,18 @@ class SandboxClients:
             except (UnavailableError, DrainingError) as error:
                 log.warning("sandbox.away", url=url, error=str(error))
         return await self._clients[last].open(session_id)
+
+    async def end(self, session_id: str) -> None:
+        """End the session of that id wherever there is one; where nobody answers it ends by itself when it has idled
+        for long enough.
+        """
+        for url, client in self._clients.items():
+            try:
+                await client.end(session_id)
+            except NotFoundError:
+                continue
+            except (UnavailableError, DrainingError) as error:
+                log.warning("sandbox.away", url=url, error=str(error))
 
     async def close(self) -> None:
         """Close all connections."""

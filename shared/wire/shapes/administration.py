@@ -14,10 +14,19 @@ class ProjectLimits(TypedDict):
     max_sandbox_sessions: int | None
 
 
+class ProjectRetention(TypedDict):
+    """For how many seconds a project keeps things; null is for ever."""
+
+    threads: int | None
+    files: int | None
+    outputs: int | None
+
+
 class ProjectFacts(TypedDict):
     """What else is known of a project."""
 
     limits: ProjectLimits
+    retention: ProjectRetention
 
 
 class ProjectObject(TypedDict):

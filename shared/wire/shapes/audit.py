@@ -179,6 +179,7 @@ AuditLogObject = TypedDict(
         "data_key.retired": NotRequired[OfId],
         "data_key.rewrapped": NotRequired[OfId],
         "file.deleted": NotRequired[OfId],
+        "project.deleted": NotRequired[OfId],
         "spend_limit.updated": NotRequired[OfId],
         "spend_limit.deleted": NotRequired[OfId],
         "thread.deleted": NotRequired[OfId],

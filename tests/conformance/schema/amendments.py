@@ -181,6 +181,7 @@ FACTS_OF_A_KEY: Schema = {
 }
 
 LIMITS = ("max_requests_per_1_minute", "max_concurrent_runs", "max_stored_bytes", "max_sandbox_sessions")
+RETENTION = ("threads", "files", "outputs")
 FACTS_OF_A_PROJECT: Schema = {
     "type": "object",
     "properties": {
@@ -188,9 +189,14 @@ FACTS_OF_A_PROJECT: Schema = {
             "type": "object",
             "properties": {name: or_null(INTEGER) for name in LIMITS},
             "required": list(LIMITS),
-        }
+        },
+        "retention": {
+            "type": "object",
+            "properties": {name: or_null(INTEGER) for name in RETENTION},
+            "required": list(RETENTION),
+        },
     },
-    "required": ["limits"],
+    "required": ["limits", "retention"],
 }
 
 FACTS_OF_AN_ENTRY: Schema = {
