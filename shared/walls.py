@@ -7,8 +7,8 @@ named, nothing is there. Policies and privileges are the migrations' (`shared/mi
 Role and project are set for one transaction, in the same round trip as the statement and before it: both are sent in a
 pipeline, which Postgres carries out as one transaction and gives up as a whole if its first part fails. So nothing has
 to be remembered of a connection, and nothing that is remembered can be wrong, whatever becomes of a statement: at rest
-every connection is in the role that it was opened with. It costs a statement 30 us here and as much in Postgres, more where processors are contended for,
-however many projects take turns.
+every connection is in the role that it was opened with. It costs a statement 30 us here and as much in Postgres, more
+where processors are contended for, however many projects take turns.
 
 It is no wall against SQL that somebody else wrote: whoever may choose the statement may also choose the role.
 """
