@@ -239,10 +239,12 @@ async def test_replicating_sessions_are_refused_too(url: str) -> None:
 
 
 @pytest.fixture
-def plain_owner(postgres: Postgres) -> Iterator[str]:
+def plain_owner(postgres: Postgres, template: str) -> Iterator[str]:
     """The URL of an empty database that a role owns which is no superuser: as a managed Postgres gives it away."""
+    assert template, "whose migrations have made the role of tenants"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE owner_of_log LOGIN PASSWORD 'owner'")
+        connection.execute("GRANT assistantd_tenant TO owner_of_log WITH INHERIT FALSE, SET TRUE")
         connection.execute("CREATE DATABASE owned OWNER owner_of_log")
     host = postgres.url.rsplit("/", 1)[0].rpartition("@")[2]
     with psycopg.connect(f"{postgres.url.rsplit('/', 1)[0]}/owned", autocommit=True) as connection:
