@@ -28,6 +28,7 @@ MINE, THEIRS = "proj_mine", "proj_theirs"
 
 _CHOSEN = {
     "messages.role": "user",
+    "removals.kind": "run",
     "run_steps.type": "message_creation",
     "run_steps.status": "completed",
     "run_steps.ended_at": "2026-01-01T00:00:00Z",
@@ -95,6 +96,8 @@ def _value(column: Column[Any], project_id: str) -> Any:
         return project_id
     if column.name == "thread_id":
         return f"threads of {project_id}"
+    if column.name == "ingestion":  # also where it is no foreign key
+        return f"vector_store_files of {project_id}"
     if isinstance(column.type, Uuid):
         return str(uuid5(NAMESPACE_OID, f"{table} of {project_id}"))
     if isinstance(column.type, Text):

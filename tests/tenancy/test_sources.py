@@ -17,6 +17,7 @@ SPEAKS_FOR_IT = {
     "worker/sweep.py": "what dead workers left, whoever's it is",
     "worker/store_sweep.py": "bytes that have no row are nobody's",
     "worker/usage_sweep.py": "what all projects used is added up together",
+    "worker/removal_sweep.py": "what was deleted, or is kept no longer, whoever's it was",
     "worker/ingest/executor.py": "whose turn it is, is asked of all projects",
     "worker/ingest/reembed.py": "likewise",
     "worker/ingest/sweep.py": "as in worker/sweep.py",
