@@ -10,6 +10,7 @@ from shared.database import Executor, Row
 from shared.files import statements
 from shared.files.sealed import SealedStore
 from shared.files.storage import discard
+from shared.vault.vault import ShreddedError
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class Found:
     def __str__(self) -> str:
         """A line for people."""
         told = f"files: {self.current} sealed by keys in use, {self.former} by retired ones, {self.plain} plain"
-        return told + (f", {self.missing} without bytes" if self.missing else "")
+        return told + _without(self.missing)
 
 
 @dataclass
@@ -37,11 +38,13 @@ class Resealed:
 
     sealed: int = 0
     untouched: int = 0
+    missing: int = 0
     forgotten: int = 0
 
     def __str__(self) -> str:
         """A line for people."""
-        return f"{self.sealed} files sealed, {self.untouched} were already; {self.forgotten} retired keys forgotten"
+        told = f"{self.sealed} files sealed, {self.untouched} were already{_without(self.missing)}"
+        return f"{told}; {self.forgotten} retired keys forgotten"
 
 
 async def look(db: Executor, store: SealedStore) -> Found:
@@ -71,10 +74,16 @@ async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
         match await _state(store, row):
             case "former" | "plain":
                 done.sealed += await _seal(db, store, row)
-            case _:
+            case "current":
                 done.untouched += 1
+            case _:
+                done.missing += 1
     done.forgotten = await store.keys.forget(by)
     return done
+
+
+def _without(missing: int) -> str:
+    return f", {missing} without bytes" if missing else ""
 
 
 async def _seal(db: Executor, store: SealedStore, row: Row) -> bool:
@@ -95,7 +104,11 @@ async def _state(store: SealedStore, row: Row) -> str:
         return "missing"
     if key_id is None:
         return "plain"
-    return "current" if key_id == (await store.keys.current(row["project_id"])).id else "former"
+    try:
+        current = await store.keys.current(row["project_id"])
+    except ShreddedError:  # the project has just been deleted
+        return "missing"
+    return "current" if key_id == current.id else "former"
 
 
 async def _files(db: Executor) -> AsyncIterator[Row]:

@@ -171,7 +171,7 @@ async def test_files_are_sealed_afterwards(shelf: Shelf) -> None:
     )
 
     assert str(await reseal(shelf.database, command_line(), store)) == (
-        "1 files sealed, 3 were already; 0 retired keys forgotten"
+        "1 files sealed, 2 were already, 1 without bytes; 0 retired keys forgotten"
     )
 
     assert shelf.path(plain).read_bytes().startswith(MAGIC)
@@ -185,7 +185,7 @@ async def test_files_are_sealed_afterwards(shelf: Shelf) -> None:
         text("UPDATE data_keys SET retired_at = now() - interval '8 hours' WHERE retired_at < now()")
     )
     assert str(await reseal(shelf.database, command_line(), store)) == (
-        "3 files sealed, 1 were already; 2 retired keys forgotten"
+        "3 files sealed, 0 were already, 1 without bytes; 2 retired keys forgotten"
     )
     for key in (plain, *sealed):
         assert await everything(shelf.store(), key) == PLANTED
