@@ -1,9 +1,9 @@
 """Sealing what is stored already: plain files, and those that were sealed by keys which are not used any more."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-
-import structlog
+from typing import Literal
 
 from shared.audit.actor import Actor
 from shared.database import Executor, Row
@@ -12,55 +12,42 @@ from shared.files.sealed import SealedStore
 from shared.files.storage import discard
 from shared.vault.vault import ShreddedError
 
-log = structlog.get_logger(__name__)
-
 AT_ONCE = 100  # rows of one statement
 
+State = Literal["current", "former", "plain", "missing"]
+"""Sealed by the key that the project uses now, or by one that it used once; as it was sent; no bytes at all."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Found:
-    """How files lie in the store."""
+    """How many files lie in the store in which state."""
 
-    current: int = 0
-    former: int = 0
-    plain: int = 0
-    missing: int = 0
+    states: Counter[State]
 
     def __str__(self) -> str:
         """A line for people."""
-        told = f"files: {self.current} sealed by keys in use, {self.former} by retired ones, {self.plain} plain"
-        return told + _without(self.missing)
+        of = self.states
+        told = f"files: {of['current']} sealed by keys in use, {of['former']} by retired ones, {of['plain']} plain"
+        return told + _without(of)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Resealed:
-    """What has been done."""
+    """What has been done: files `sealed`, those of other states left as they were, and keys `forgotten`."""
 
-    sealed: int = 0
-    untouched: int = 0
-    missing: int = 0
-    forgotten: int = 0
+    sealed: int
+    untouched: Counter[State]
+    forgotten: int
 
     def __str__(self) -> str:
         """A line for people."""
-        told = f"{self.sealed} files sealed, {self.untouched} were already{_without(self.missing)}"
+        told = f"{self.sealed} files sealed, {self.untouched['current']} were already{_without(self.untouched)}"
         return f"{told}; {self.forgotten} retired keys forgotten"
 
 
 async def look(db: Executor, store: SealedStore) -> Found:
     """Read the head of every file."""
-    found = Found()
-    async for row in _files(db):
-        match await _state(store, row):
-            case "current":
-                found.current += 1
-            case "former":
-                found.former += 1
-            case "plain":
-                found.plain += 1
-            case _:
-                found.missing += 1
-    return found
+    return Found(Counter([await _state(store, row) async for row in _files(db)]))
 
 
 async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
@@ -69,21 +56,18 @@ async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
     A file's bytes are replaced whole: whoever reads them meanwhile reads the former ones or the new ones. A crash
     leaves the rest as it was. Raises StoreUnavailable; then, too, it goes on where it is begun again.
     """
-    done = Resealed()
+    sealed, untouched = 0, Counter[State]()
     async for row in _files(db):
-        match await _state(store, row):
-            case "former" | "plain":
-                done.sealed += await _seal(db, store, row)
-            case "current":
-                done.untouched += 1
-            case _:
-                done.missing += 1
-    done.forgotten = await store.keys.forget(by)
-    return done
+        state = await _state(store, row)
+        if state in ("former", "plain"):
+            sealed += await _seal(db, store, row)
+        else:
+            untouched[state] += 1
+    return Resealed(sealed, untouched, await store.keys.forget(by))
 
 
-def _without(missing: int) -> str:
-    return f", {missing} without bytes" if missing else ""
+def _without(states: Counter[State]) -> str:
+    return f", {states['missing']} without bytes" if states["missing"] else ""
 
 
 async def _seal(db: Executor, store: SealedStore, row: Row) -> bool:
@@ -97,7 +81,7 @@ async def _seal(db: Executor, store: SealedStore, row: Row) -> bool:
     return True
 
 
-async def _state(store: SealedStore, row: Row) -> str:
+async def _state(store: SealedStore, row: Row) -> State:
     try:
         key_id = await store.sealed_by(row["id"])
     except FileNotFoundError:

@@ -39,6 +39,9 @@ class Removing:
         database is away, keeps none of the others waiting: its StoreUnavailable or SQLAlchemyError comes after them.
         """
         self.removed.clear()
+        found = await self._db.one(statements.ANYTHING)
+        if found is None or not found["there"]:
+            return False
         duties = (
             self._projects,
             self._threads,

@@ -18,6 +18,12 @@ WITH gone AS (
 SELECT count(*) AS n FROM gone""")
 
 
+# What every worker asks once a second; each part is a look into an index that is empty most of the time.
+ANYTHING = text("""
+SELECT EXISTS (SELECT FROM removals) OR EXISTS (SELECT FROM threads WHERE deleted_at IS NOT NULL)
+  OR EXISTS (SELECT FROM vector_stores WHERE deleted_at IS NOT NULL)
+  OR EXISTS (SELECT FROM projects WHERE deleted_at IS NOT NULL) AS there""")
+
 THREADS_DUE = text("SELECT id FROM threads WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT :at_most")
 
 # Steps before their runs, which would take them along, however many there are.
