@@ -22,6 +22,7 @@ from api.auth import Unauthorized
 from api.validation import describe
 from shared.errors import AssistantdError, InvalidRequest, NoQuota, NotFound, RateLimited, TooLarge
 from shared.files.storage import StoreUnavailable
+from shared.vault.contents import ContentUnavailable, UnstorableError
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,8 @@ UNAVAILABLE = 503
 INTERNAL = 500
 
 RETRY_AFTER_S = 1
+
+NO_NULL = "Strings in a request can't contain the null character (\\u0000)."
 
 NO_SUCH = {
     404: "Invalid URL ({} {})",
@@ -93,6 +96,16 @@ def install(app: FastAPI) -> None:
     async def _unstorable(_: Request, error: DataError) -> Response:
         return answer(STATUS[InvalidRequest], envelope(_unstorable_because(error), code="invalid_value"))
 
+    @app.exception_handler(UnstorableError)
+    async def _null(_: Request, __: Exception) -> Response:
+        return answer(STATUS[InvalidRequest], envelope(NO_NULL, code="invalid_value"))
+
+    _install_unavailable(app)
+
+
+def _install_unavailable(app: FastAPI) -> None:
+    """What is away for a while, and is told from what is wrong."""
+
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
     @app.exception_handler(PoolTimeout)
@@ -106,6 +119,11 @@ def install(app: FastAPI) -> None:
     async def _limits_away(_: Request, __: Exception) -> Response:
         message = "The server can't count what your project uses at the moment. Please try again."
         return _unavailable(message, "limits_unavailable")
+
+    @app.exception_handler(ContentUnavailable)
+    async def _content_sealed(request: Request, error: Exception) -> Response:
+        log.error("content.unavailable", path=request.url.path, reason=str(error))
+        return _unavailable("The server can't open what it has stored at the moment.", "content_unavailable")
 
     @app.exception_handler(StoreUnavailable)
     async def _store_away(request: Request, error: Exception) -> Response:
@@ -134,7 +152,7 @@ def _unstorable_because(error: DataError) -> str:
     """The two things that JSON can say and Postgres can't keep."""
     reason = str(error.orig)
     if "NUL" in reason or "u0000" in reason:
-        return "Strings in a request can't contain the null character (\\u0000)."
+        return NO_NULL
     return "A number in the request is out of range."
 
 

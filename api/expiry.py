@@ -21,7 +21,7 @@ async def expire_for_ever(database: Database, outbox: Sender, doorbell: Doorbell
     while True:
         await asyncio.sleep(EVERY_S)
         try:
-            for row in await overdue.expire(database, outbox):
+            for row in await overdue.expire(database, database.contents, outbox):
                 log.warning("expiry.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
                 if row["has_next"] and (following := await runs.promote(database, row["thread_id"])) is not None:
                     doorbell.ring(following)

@@ -20,6 +20,7 @@ from shared.idempotency import statements
 from shared.queue import Doorbell
 from shared.redis import Command, Sender
 from shared.runs import commands as runs
+from shared.vault.contents import Secret
 
 HEADER = "idempotency-key"
 LONGEST_KEY = 255
@@ -72,7 +73,7 @@ async def _keep(executor: Executor, used: dict[str, str], response: Response) ->
     answer = {
         "subject": streamed.thread_id if streamed else _subject(body or b"{}"),
         "status": response.status_code,
-        "body": body if body is None else body.decode(),
+        "body": Secret("body", None if body is None else body.decode()),
         "run_id": streamed and streamed.run_id,
         "thread_id": streamed and streamed.thread_id,
         "stream_after": streamed and str(streamed.begins_after),

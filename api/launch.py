@@ -1,6 +1,6 @@
 """What follows a commit that concerns a run: tell the log, ring a worker, answer with the run or with its events.
 
-None of it is awaited: the row is the fact, and if the process dies right here the sweeper rings for the run.
+Redis is not waited for: the row is the fact, and if the process dies right here the sweeper rings for the run.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -55,14 +55,14 @@ def new_thread(row: Row, params: Mapping[str, Any]) -> ThreadObject:
     )
 
 
-def started(
+async def started(
     services: Services, row: Row, dialect: Dialect, *, stream: bool, thread: ThreadObject | None = None
 ) -> Reply[RunObject] | RunStream:
     """A run was created."""
     crossing("run.created")
     spans.note({spans.RUN: row["id"], spans.THREAD: row["thread_id"]})
     run = run_object(row, dialect)
-    writer = _writer(services, row)
+    writer = await _writer(services, row)
     if thread is not None:
         writer.put("thread.created", thread)
     writer.put("thread.run.created", run)
@@ -70,14 +70,14 @@ def started(
     return _rung(services, row, writer, run, stream=stream)
 
 
-def resumed(
+async def resumed(
     services: Services, row: Row, step: Mapping[str, Any], dialect: Dialect, *, stream: bool
 ) -> Reply[RunObject] | RunStream:
     """Tool outputs were submitted."""
     crossing("outputs.submitted")
     spans.link(row["traceparent"])
     run = run_object(row, dialect)
-    writer = _writer(services, row)
+    writer = await _writer(services, row)
     writer.put("thread.run.step.completed", step_object(step, dialect, contents=row["include_contents"]))
     writer.put("thread.run.queued", run)
     return _rung(services, row, writer, run, stream=stream)
@@ -89,12 +89,12 @@ def promoted(services: Services, row: Row | None) -> None:
         services.doorbell.ring(row)
 
 
-def cancelled(services: Services, row: Row, dialect: Dialect) -> Reply[RunObject]:
+async def cancelled(services: Services, row: Row, dialect: Dialect) -> Reply[RunObject]:
     """A run was cancelled, or its worker has to be told."""
     crossing("cancel.requested")
     run = run_object(row, dialect)
     if row["status"] in TERMINAL:
-        writer = _writer(services, row)
+        writer = await _writer(services, row)
         writer.put("thread.run.cancelled", run)
         writer.done()
         writer.flush()
@@ -123,8 +123,9 @@ def _moved_at(row: Row) -> datetime:
     return datetime.fromisoformat(row["history"][-1]["at"])
 
 
-def _writer(services: Services, row: Row) -> EventWriter:
-    return EventWriter(services.outbox, row["id"], row["term"], keep=keeping(row))
+async def _writer(services: Services, row: Row) -> EventWriter:
+    key = await services.database.contents.key(row["project_id"])
+    return EventWriter(services.outbox, row["id"], row["term"], sealed_with=key, keep=keeping(row))
 
 
 def _rung(

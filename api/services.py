@@ -22,6 +22,7 @@ from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
 from shared.usage.prices import PriceList
+from shared.vault.databases import database_of
 from shared.vector_stores.search import Searcher
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Services:
 @asynccontextmanager
 async def running(settings: Settings, prices: PriceList) -> AsyncGenerator[Services]:
     """Open everything, and close it in reverse. Postgres, Redis and bucket may be away to begin with."""
-    database = Database(settings.database_url, settings.database_pool)
+    database = database_of(settings)
     redis_client = connect(settings.redis_url, socket_timeout=5)
     outbox = Outbox(settings.redis_url)
     windows = Windows(settings.redis_url)

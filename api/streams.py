@@ -14,14 +14,15 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.reader import Reader
-from shared.database import Database
+from shared.database import Database, Row
 from shared.duties import must_not_end
 from shared.events import log as event_log
 from shared.events import replay
-from shared.events.types import Entry, EventId
+from shared.events.types import Entry, EventId, sealed_by
 from shared.metrics.http import CLIENTS
 from shared.redis import AWAY, connect, published
 from shared.runs.statements import BY_IDS
+from shared.vault.contents import ContentUnavailable
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -91,7 +92,7 @@ class Streams:
         try:
             rows = self._database.within(reader.row["project_id"])
             return await replay.from_rows(rows, reader.row, reader.after, reader.finished)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, ContentUnavailable) as error:
             log.warning("streams.rows_unreadable", run_id=reader.run_id, error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
             return b""
@@ -99,8 +100,8 @@ class Streams:
     async def _catch_up(self, reader: Reader) -> bool:
         """Read the log. If it can't be read it is tried again, until there is nothing more to wait for."""
         try:
-            entries = await event_log.read(self._redis, reader.run_id, reader.after)
-        except AWAY as error:
+            entries = await event_log.read(self._redis, self._database.contents, reader.run_id, reader.after)
+        except (*AWAY, ValueError, SQLAlchemyError, ContentUnavailable) as error:
             log.warning("streams.log_unreadable", run_id=reader.run_id, error=type(error).__name__)
             if not reader.told_to_stop:
                 await asyncio.sleep(RECONNECT_AFTER_S)
@@ -146,12 +147,21 @@ class Streams:
         readers = self._readers.get(run_id)
         if readers:
             try:
-                entry = Entry.unpack(message["data"])
+                entry = self._opened_entry(run_id, message["data"])
+            except LookupError:  # its key has to be asked for: where the log is read
+                for reader in readers:
+                    reader.fall_behind()
+                return
             except ValueError:  # of another version, or somebody else's: it is told from the log or from rows, or not
                 log.warning("streams.unreadable", run_id=run_id)
                 return
             for reader in readers:
                 reader.offer(entry)
+
+    def _opened_entry(self, run_id: str, packed: bytes) -> Entry:
+        """Raises ValueError, or LookupError if its key is not at hand."""
+        key_id = sealed_by(packed)
+        return Entry.unpack(packed, run_id, None if key_id is None else self._database.contents.at_hand(key_id))
 
     async def _watch(self) -> None:
         while True:
@@ -169,13 +179,21 @@ class Streams:
             return
         rows = await self._database.all(BY_IDS, {"ids": list({reader.run_id for reader in quiet})})
         found = {row["id"]: row for row in rows}
+        still = {row["id"] for row in rows if row["status"] in replay.STILL and await self._opened(row)}
         for reader in quiet:
             if reader.told_to_stop:  # and nobody came: its response was never begun
                 self._forget(reader)
                 continue
-            row = found.get(reader.run_id)
-            if row is None or row["status"] in replay.STILL:
-                reader.seen_still(row)
+            if reader.run_id in still or reader.run_id not in found:
+                reader.seen_still(found.get(reader.run_id))
+
+    async def _opened(self, row: Row) -> bool:
+        try:
+            await self._database.contents.decode([row])
+        except ContentUnavailable as error:
+            log.warning("streams.row_unreadable", run_id=row["id"], reason=str(error))
+            return False
+        return True
 
     def _all(self) -> list[Reader]:
         return [reader for readers in self._readers.values() for reader in readers]

@@ -8,7 +8,8 @@ A `CancelledError` during a statement means *unknown*, never *not done*: the com
 written must therefore be guarded by the database (a term, a primary key), not by the caller's memory.
 
 A `Database` speaks for the system, and sees all projects' rows. What is done for one project is done `within` it: over
-the same connections, and behind the wall of `shared/walls.py`.
+the same connections, behind the wall of `shared/walls.py`, and with content sealed on its way in and opened on its way
+out (`shared/vault/contents.py`).
 """
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from shared.tracing.sql import statement_span
+from shared.vault.contents import Contents
 from shared.walls import SETTING, TENANT, WalledConnection, WalledCursor
 
 if TYPE_CHECKING:
@@ -84,13 +86,19 @@ class Transactional(Executor, Protocol):
 class Transaction:
     """Several statements that happen together or not at all. One that fails leaves those before it as they are."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, contents: Contents, project_id: str | None = None) -> None:
         self._connection = connection
+        self._contents = contents
+        self._project_id = project_id
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Execute and return every row."""
+        params = await self._contents.encode(params, self._project_id)
         async with self._connection.begin_nested():
-            return await _rows(self._connection, statement, params)
+            rows = await _rows(self._connection, statement, params)
+        if self._project_id is not None:
+            await self._contents.decode(rows)
+        return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
         """Execute and return the first row, or None."""
@@ -126,6 +134,8 @@ class Database:
         self._pool = cast("QueuePool", self._engine.pool)
         self._wanting = 0
         self.pool_size = pool_size
+        self.contents = Contents()
+        """Content is sealed by these, once they have a vault (`shared/vault/databases.py`)."""
 
     @property
     def in_use(self) -> int:
@@ -144,17 +154,22 @@ class Database:
     async def all(
         self, statement: Executable, params: Mapping[str, Any] | None = None, project_id: str | None = None
     ) -> Sequence[Row]:
-        """Execute, commit and return every row; within a project, if one is named.
+        """Execute, commit and return every row; within a project, if one is named, and then with content opened. Raises
+        what `Contents.encode` and `decode` raise.
 
         After a restart of Postgres the pool's connections are dead, which shows at their next use. What only reads is
         then tried again on a new one; what writes may have been committed, and its caller has to know.
         """
+        params = await self.contents.encode(params, project_id)
         try:
-            return await self._all(statement, params, project_id)
+            rows = await self._all(statement, params, project_id)
         except DBAPIError as error:
             if not error.connection_invalidated or not _only_reads(statement):
                 raise
-            return await self._all(statement, params, project_id)
+            rows = await self._all(statement, params, project_id)
+        if project_id is not None:
+            await self.contents.decode(rows)
+        return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
         """Execute, commit and return the first row, or None; like `all`."""
@@ -179,6 +194,8 @@ class Database:
         If nothing comes from us for as long as `idle_within`, because this process is frozen or cut off, Postgres ends
         the transaction by itself and lets go of its locks.
         """
+        if project_id is not None:
+            await self.contents.key(project_id)  # which is then at hand, and needs no other connection
         self._wanting += 1
         try:
             async with self._transactional.begin() as connection:
@@ -187,7 +204,7 @@ class Database:
                     await connection.execute(_BEGIN, begin)
                 else:
                     await connection.execute(_BEGIN_WITHIN, {**begin, "project_id": project_id})
-                yield Transaction(connection)
+                yield Transaction(connection, self.contents, project_id)
         finally:
             self._wanting -= 1
 
@@ -224,14 +241,21 @@ class Within:
 
 
 class Session:
-    """One connection, autocommitting: what belongs to a session of Postgres, its settings and locks, ends with it."""
+    """One connection, autocommitting: what belongs to a session of Postgres, its settings and locks, ends with it. It
+    is the system's; content of `project_id`, if one is named, is sealed and opened all the same.
+    """
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, contents: Contents, project_id: str | None = None) -> None:
         self._connection = connection
+        self._contents = contents
+        self._project_id = project_id
 
     async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """Execute, commit and return every row."""
-        return await _rows(self._connection, statement, params)
+        rows = await _rows(self._connection, statement, await self._contents.encode(params, self._project_id))
+        if self._project_id is not None:
+            await self._contents.decode(rows)
+        return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
         """Execute, commit and return the first row, or None."""
@@ -240,12 +264,12 @@ class Session:
 
 
 @asynccontextmanager
-async def session(url: str) -> AsyncGenerator[Session]:
+async def session(url: str, contents: Contents | None = None, project_id: str | None = None) -> AsyncGenerator[Session]:
     """A connection beside those of any pool, closed at the end of the block."""
     options = {"poolclass": NullPool, "hide_parameters": True, "connect_args": _KEEP_ALIVE}
     engine = create_async_engine(driver_url(url), isolation_level="AUTOCOMMIT", **options)
     async with engine.connect() as connection:
-        yield Session(connection)
+        yield Session(connection, contents or Contents(), project_id)
 
 
 async def _rows(connection: AsyncConnection, statement: Executable, params: Mapping[str, Any] | None) -> Sequence[Row]:

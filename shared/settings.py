@@ -221,7 +221,8 @@ class Settings(WithFiles):
     )
 
     encryption_keys: Annotated[SecretStr | None, BeforeValidator(_master_keys)] = Field(
-        default=None, description="32 bytes in base64, or several such, separated by commas; the first one seals files"
+        default=None,
+        description="32 bytes in base64, or several such, separated by commas; the first one seals content and files",
     )
 
     model_base_url: Annotated[str | None, _url("http", "https")] = Field(

@@ -117,7 +117,7 @@ async def get(db: Executor, model: type[SQLModel], keys: Keys) -> Row | None:
 async def add(db: Executor, model: type[SQLModel], values: Mapping[str, Any]) -> Row:
     """Insert a row and return it with the database's defaults."""
     table = _table(model)
-    row = await db.one(insert(table).values(values).returning(*table.c))
+    row = await db.one(insert(table).returning(*table.c), values)
     if row is None:
         raise LookupError(f"INSERT INTO {table.name} returned no row")
     return row
@@ -129,7 +129,7 @@ async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mappin
         return await get(db, model, keys)
     table = _table(model)
     which = *_equal(table, keys), _living_one(table.name, keys)
-    return await db.one(update(table).where(*which).values(values).returning(*table.c))
+    return await db.one(update(table).where(*which).returning(*table.c), values)
 
 
 async def remove(db: Executor, model: type[SQLModel], keys: Keys, entry: str) -> bool:

@@ -18,6 +18,7 @@ from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
 from shared.usage.prices import PriceList
+from shared.vault.databases import database_of
 from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
@@ -62,7 +63,7 @@ class WorkerServices:
         """Open everything and begin the duties that go on for ever."""
         settings = self._settings
         outbox = Outbox(settings.redis_url)
-        database = Database(settings.database_url, settings.database_pool)
+        database = database_of(settings)
         self._deps = Deps(
             settings=settings,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",

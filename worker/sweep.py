@@ -70,8 +70,9 @@ async def _end(deps: Deps) -> None:
     given_up = await _move(deps, transitions.give_up(), "attempts + 1 >= max_attempts")
     for row in given_up:
         metrics.moved(row)
-        overdue.announce_end(deps.outbox, row)
-    for row in [*given_up, *await overdue.expire(deps.vital, deps.outbox)]:
+    contents = deps.system.contents
+    await overdue.announce_ends(contents, deps.outbox, given_up)
+    for row in [*given_up, *await overdue.expire(deps.vital, contents, deps.outbox)]:
         SWEPT.labels("run_ended").inc()
         log.warning("sweep.ended", run_id=row["id"], status=row["status"], reason=row["reason"])
 

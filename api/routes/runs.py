@@ -62,7 +62,7 @@ async def create_thread_and_run(
         api_key_id=caller.key_id,
     )
     made = launch.new_thread(row, params)
-    return launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=made)
+    return await launch.started(services, row, caller.dialect, stream=bool(body.stream), thread=made)
 
 
 @router.post("/threads/{thread_id}/runs")
@@ -86,7 +86,7 @@ async def create_run(
         await assistants.get(services.executor, caller.project_id, body.assistant_id)  # a refusal cancels nothing
         cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
-            launch.cancelled(services, cancelled, caller.dialect)
+            await launch.cancelled(services, cancelled, caller.dialect)
     await searched_files.put(services, caller, "threads", thread_id, body.searched_files())
     row = await runs.create(
         services.executor,
@@ -99,7 +99,7 @@ async def create_run(
         when_busy=when_busy,
         api_key_id=caller.key_id,
     )
-    return launch.started(services, row, caller.dialect, stream=bool(body.stream))
+    return await launch.started(services, row, caller.dialect, stream=bool(body.stream))
 
 
 @router.get("/threads/{thread_id}/runs")
@@ -158,7 +158,7 @@ async def cancel_run(thread_id: ThreadId, run_id: RunId, caller: TheCaller, serv
     row = await runs.cancel(services.executor, caller.project_id, thread_id, run_id)
     if row["status"] in TERMINAL and row["has_next"]:
         launch.promoted(services, await runs.promote(services.executor, thread_id))
-    return launch.cancelled(services, row, caller.dialect)
+    return await launch.cancelled(services, row, caller.dialect)
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs")
@@ -167,7 +167,7 @@ async def submit_tool_outputs(
 ) -> Reply[RunObject] | RunStream:
     """Give the run the outputs it waits for; streamed, if asked for."""
     row, step = await runs.submit_tool_outputs(services.executor, caller.project_id, thread_id, run_id, body.outputs())
-    return launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
+    return await launch.resumed(services, row, step, caller.dialect, stream=bool(body.stream))
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/steps")

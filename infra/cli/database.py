@@ -21,13 +21,13 @@ def with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitable
     from sqlalchemy.exc import DBAPIError
 
     from infra.stack.configuration import settings_for
-    from shared.database import Database
     from shared.errors import AssistantdError
+    from shared.vault.databases import database_of
 
-    url = settings_for(data_dir, without_redis=True).database_url
+    settings = settings_for(data_dir, without_redis=True)
 
     async def run() -> T:
-        async with Database(url, pool_size=2) as db:
+        async with database_of(settings, pool_size=2) as db:
             return await work(db)
 
     try:

@@ -23,8 +23,9 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("status")
 def status(data_dir: DataDir = None) -> None:
-    """Show data keys by the master key that wraps them, and how many files are sealed by keys in use."""
+    """Show data keys by the master key that wraps them, and how much is sealed by keys in use: it is all looked at."""
     from shared.files.resealing import look
+    from shared.vault.resealing import look as look_at_content
 
     async def told(db: "Database") -> None:
         store = _store(data_dir, db)
@@ -32,6 +33,7 @@ def status(data_dir: DataDir = None) -> None:
         for row in await vault.count():
             mark = "current" if row["master"] == vault.master else "former"
             print(f"master {row['master']} ({mark})  data keys: {row['in_use']} in use, {row['retired']} retired")
+        print(await look_at_content(db))
         print(await look(db, store))
 
     _with_database(data_dir, told)
@@ -57,18 +59,22 @@ def seal(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Seal files that are plain, or sealed by retired keys; keys that nothing was sealed by for hours are forgotten.
+    """Seal what is plain, or sealed by retired keys; keys that nothing was sealed by for hours are forgotten.
 
     It may be broken off and begun again, while everything else goes on.
     """
     from shared.audit.actor import command_line
     from shared.files.resealing import reseal
+    from shared.vault.resealing import reseal as reseal_content
 
     async def done(db: "Database") -> str:
         store = _store(data_dir, db)
         if new_keys:
             print(f"{await store.keys.retire(command_line())} data keys retired", file=sys.stderr)
-        return str(await reseal(db, command_line(), store))
+        content = await reseal_content(db)
+        files = await reseal(db, store)
+        forgotten = 0 if content.left else await store.keys.forget(command_line())
+        return f"{content}\n{files}\n{forgotten} retired keys forgotten"
 
     print(_with_database(data_dir, done))
 
@@ -76,11 +82,12 @@ def seal(
 def _with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitable[T]]") -> T:
     """A key or a store that is away is one line, and status 1."""
     from shared.files.storage import StoreUnavailable
+    from shared.vault.contents import ContentUnavailable
     from shared.vault.masters import NoMasterKey
 
     try:
         return with_database(data_dir, work)
-    except (NoMasterKey, StoreUnavailable) as error:
+    except (NoMasterKey, StoreUnavailable, ContentUnavailable) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
 
@@ -91,6 +98,6 @@ def _store(data_dir: "Path | None", db: "Database") -> "SealedStore":
 
     store = store_of(settings_for(data_dir, without_redis=True), db)
     if store.vault is None:
-        print("ASSISTANTD_ENCRYPTION_KEYS is not set: files are stored as they are", file=sys.stderr)
+        print("ASSISTANTD_ENCRYPTION_KEYS is not set: content and files are stored as they are", file=sys.stderr)
         raise typer.Exit(1)
     return store

@@ -31,7 +31,7 @@ def export(project: Project, directory: Path, data_dir: DataDir = None) -> None:
         told.append(sentence)
         print(sentence, file=sys.stderr)
 
-    counts = _with_session(data_dir, lambda db, store: export(db, store, project, directory, tell))
+    counts = _with_session(data_dir, project, lambda db, store: export(db, store, project, directory, tell))
     print("  ".join(f"{count} {name}" for name, count in counts.items()))
     if told:
         raise typer.Exit(1)
@@ -46,29 +46,34 @@ def import_(project: Project, directory: Path, data_dir: DataDir = None) -> None
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr)
 
-    counts = _with_session(data_dir, lambda db, store: import_into(db, store, project, directory, tell))
+    counts = _with_session(data_dir, project, lambda db, store: import_into(db, store, project, directory, tell))
     for word, counted in (("added", counts.added), ("there already", counts.there), ("refused", counts.refused)):
         print(f"{word}: {'  '.join(f'{count} {name}' for name, count in counted.items()) or 'nothing'}")
     if not counts.whole:
         raise typer.Exit(1)
 
 
-def _with_session(data_dir: Path | None, work: "Callable[[Session, BlobStore], Awaitable[T]]") -> T:
-    """Do something with one connection and the store of the configured or the running stack; a refusal is one line."""
+def _with_session(data_dir: Path | None, project_id: str, work: "Callable[[Session, BlobStore], Awaitable[T]]") -> T:
+    """Do something with one connection, for the project's content, and the store of the configured or the running
+    stack; a refusal is one line.
+    """
     from sqlalchemy.exc import DBAPIError
 
     from infra.stack.configuration import settings_for
-    from shared.database import Database, session
+    from shared.database import session
     from shared.errors import AssistantdError
     from shared.files.stores import store_of
+    from shared.vault.contents import ContentUnavailable
+    from shared.vault.databases import database_of
 
     settings = settings_for(data_dir, without_redis=True)
 
     async def run() -> T:
-        async with Database(settings.database_url, pool_size=1) as keys, session(settings.database_url) as db:
+        async with database_of(settings, pool_size=1) as keys:
             store = store_of(settings, keys)
             try:
-                return await work(db, store)
+                async with session(settings.database_url, keys.contents, project_id) as db:
+                    return await work(db, store)
             finally:
                 await store.close()
 
@@ -78,6 +83,8 @@ def _with_session(data_dir: Path | None, work: "Callable[[Session, BlobStore], A
         print(error.message, file=sys.stderr)
     except DBAPIError as error:
         print(f"the database refused or does not answer (is it migrated?): {error.orig}", file=sys.stderr)
+    except ContentUnavailable as error:
+        print(error, file=sys.stderr)
     except OSError as error:
         print(f"{error.filename or 'the store'}: {error.strerror or error}", file=sys.stderr)
     raise typer.Exit(1)

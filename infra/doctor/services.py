@@ -148,12 +148,12 @@ async def examine_encryption(settings: Settings) -> AsyncIterator[Finding]:
     lacking = [row["master"] for row in rows if row["master"] not in names]
     count = sum(row["in_use"] + row["retired"] for row in rows)
     if lacking:
-        told = f"master keys that files need are not among ASSISTANTD_ENCRYPTION_KEYS: {', '.join(lacking)}"
+        told = f"master keys that content and files need are not among ASSISTANTD_ENCRYPTION_KEYS: {', '.join(lacking)}"
         yield fail("encryption", told)
     elif keys is None:
-        yield ok("encryption", "files are stored as they are; ASSISTANTD_ENCRYPTION_KEYS would seal them")
+        yield ok("encryption", "content and files are stored as they are; ASSISTANTD_ENCRYPTION_KEYS would seal them")
     else:
-        yield ok("encryption", f"new files are sealed; every one of {count} data keys can be opened")
+        yield ok("encryption", f"new content and files are sealed; every one of {count} data keys can be opened")
 
 
 async def examine_sandbox(settings: Settings) -> AsyncIterator[Finding]:

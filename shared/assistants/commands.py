@@ -10,12 +10,14 @@ from shared.audit.actor import Actor
 from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.errors import InvalidRequest, NotFound, found
+from shared.vault.contents import secret
 from shared.wire import limits
 
 
 async def create(db: Executor, project_id: str, columns: Mapping[str, Any]) -> Row:
     """Insert an assistant."""
-    return await table.add(db, Assistant, {**columns, "id": ids.new("asst"), "project_id": project_id})
+    values = secret(columns, "instructions")
+    return await table.add(db, Assistant, {**values, "id": ids.new("asst"), "project_id": project_id})
 
 
 async def get(db: Executor, project_id: str, assistant_id: str) -> Row:
@@ -27,11 +29,8 @@ async def get(db: Executor, project_id: str, assistant_id: str) -> Row:
 
 async def modify(db: Executor, project_id: str, assistant_id: str, columns: Mapping[str, Any]) -> Row:
     """Change the assistant; runs that have begun keep what they were told. Raises NotFound."""
-    return found(
-        await table.modify(db, Assistant, {"id": assistant_id, "project_id": project_id}, columns),
-        "assistant",
-        assistant_id,
-    )
+    keys, values = {"id": assistant_id, "project_id": project_id}, secret(columns, "instructions")
+    return found(await table.modify(db, Assistant, keys, values), "assistant", assistant_id)
 
 
 async def delete(db: Executor, by: Actor, project_id: str, assistant_id: str) -> None:

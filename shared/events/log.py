@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.events.types import Entry, EventId
+from shared.events.types import Entry, EventId, sealed_by
 from shared.redis import Command
+from shared.vault.contents import Contents
+from shared.vault.opened import Opened
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -25,12 +27,12 @@ def keeping(run: Mapping[str, Any]) -> timedelta:
     return run["expires_at"] - run["created_at"] + KEEP_AFTER_EXPIRY
 
 
-def append(run_id: str, entry: Entry, *, keep: timedelta | None = None) -> list[Command]:
+def append(run_id: str, entry: Entry, sealed_with: Opened | None, *, keep: timedelta | None = None) -> list[Command]:
     """Commands that write one entry; `keep` sets how long the log stays, and is needed once a writer."""
-    key = f"ev:{run_id}"
+    key, packed = f"ev:{run_id}", entry.pack(run_id, sealed_with)
     commands: list[Command] = [
-        ("XADD", key, "MAXLEN", "~", MAX_ENTRIES, str(entry.last), "e", entry.pack()),
-        ("PUBLISH", f"{CHANNELS}{run_id}", entry.pack()),
+        ("XADD", key, "MAXLEN", "~", MAX_ENTRIES, str(entry.last), "e", packed),
+        ("PUBLISH", f"{CHANNELS}{run_id}", packed),
     ]
     if keep is not None:
         commands.append(("EXPIRE", key, int(keep.total_seconds())))
@@ -45,7 +47,14 @@ def forget(run_id: str) -> list[Command]:
     return [("XTRIM", key, "MAXLEN", 0), ("EXPIRE", key, int(FORGOTTEN_AFTER.total_seconds()))]
 
 
-async def read(redis: "redis.asyncio.Redis", run_id: str, after: EventId) -> list[Entry]:
-    """The entries that end after `after`; an empty list also when there is no log. Raises RedisError."""
+async def read(redis: "redis.asyncio.Redis", contents: Contents, run_id: str, after: EventId) -> list[Entry]:
+    """The entries that end after `after`; an empty list also when there is no log. Raises RedisError, ValueError if
+    something else is in it, and what `Contents.find` raises.
+    """
     rows: Any = await redis.xrange(f"ev:{run_id}", min=f"({after}")
-    return [Entry.unpack(fields[b"e"]) for _, fields in rows]
+    entries: list[Entry] = []
+    for _, fields in rows:
+        packed = fields[b"e"]
+        key_id = sealed_by(packed)
+        entries.append(Entry.unpack(packed, run_id, None if key_id is None else await contents.find(key_id)))
+    return entries

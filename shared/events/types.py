@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
+from uuid import UUID
 
 import orjson
 
+from shared.vault.opened import Opened
 from shared.wire.objects import Object
 
 DONE = "done"
 _ID = b"id: "
 _STEP_ENDS = b"event: thread.run.step.completed\n"
+_SEALED = b"\x8d"  # begins no frame
+_KEY_ID = slice(1, 17)
 
 
 class EventId(NamedTuple):
@@ -55,16 +59,36 @@ class Entry:
         frames = self.frames.split(b"\n\n")
         return [orjson.loads(part.split(b"\ndata: ", 1)[1])["id"] for part in frames if _STEP_ENDS in part]
 
-    def pack(self) -> bytes:
-        """For publication: a line of facts, then the frames."""
-        return f"{self.last} {int(self.ends)}\n".encode() + self.frames
+    def pack(self, run_id: str, key: Opened | None) -> bytes:
+        """For publication: a line of facts, then the frames, sealed if there is a key."""
+        head = f"{self.last} {int(self.ends)}\n".encode()
+        if key is None:
+            return head + self.frames
+        return head + _SEALED + key.id.bytes + key.seal(self.frames, _purpose(run_id, head))
 
     @classmethod
-    def unpack(cls, packed: bytes) -> Self:
-        """Read what `pack` wrote. Raises ValueError."""
-        head, _, frames = packed.partition(b"\n")
+    def unpack(cls, packed: bytes, run_id: str, key: Opened | None) -> Self:
+        """Read what `pack` wrote, by the key that `sealed_by` names. Raises ValueError."""
+        head, frames = _parted(packed)
+        if key is not None:
+            frames = key.open(frames[_KEY_ID.stop :], _purpose(run_id, head))
         last, ends = head.decode().split(" ")
-        return cls(EventId.parse(last), ends == "1", frames)
+        return cls(EventId.parse(last), ends == "1\n", frames)
+
+
+def sealed_by(packed: bytes) -> UUID | None:
+    """The data key that sealed what `pack` wrote. Raises ValueError."""
+    _, frames = _parted(packed)
+    return UUID(bytes=frames[_KEY_ID]) if frames.startswith(_SEALED) else None
+
+
+def _parted(packed: bytes) -> tuple[bytes, bytes]:
+    head, line, frames = packed.partition(b"\n")
+    return head + line, frames
+
+
+def _purpose(run_id: str, head: bytes) -> bytes:
+    return f"events {run_id} ".encode() + head
 
 
 def frame(event_id: EventId, event: str, data: Object | str) -> bytes:

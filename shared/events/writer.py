@@ -6,6 +6,7 @@ from datetime import timedelta
 from shared.events import log
 from shared.events.types import DONE, Entry, EventId, frame
 from shared.redis import Command, Sender
+from shared.vault.opened import Opened
 from shared.wire.objects import Object
 
 FLUSH_AFTER = timedelta(milliseconds=50)
@@ -18,8 +19,11 @@ class EventWriter:
     gathered since the last flush: never a fact, for facts are rows.
     """
 
-    def __init__(self, outbox: Sender, run_id: str, term: int, *, keep: timedelta, after: int = 0) -> None:
+    def __init__(
+        self, outbox: Sender, run_id: str, term: int, *, sealed_with: Opened | None, keep: timedelta, after: int = 0
+    ) -> None:
         self._outbox = outbox
+        self._sealed_with = sealed_with
         self._run_id = run_id
         self._term = term
         self._sequence = after
@@ -82,7 +86,7 @@ class EventWriter:
         # A time to live with the first entry, and with the last in case the log was lost in between.
         keep = self._keep if self._ends or not self._begun else None
         self._frames, self._begun = [], True
-        return log.append(self._run_id, entry, keep=keep)
+        return log.append(self._run_id, entry, self._sealed_with, keep=keep)
 
     def _add(self, event: str, data: Object | str) -> None:
         self._sequence += 1

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.audit.actor import Actor
 from shared.database import Executor, Row
 from shared.files import statements
 from shared.files.sealed import SealedStore
@@ -33,16 +32,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Resealed:
-    """What has been done: files `sealed`, those of other states left as they were, and keys `forgotten`."""
+    """What has been done: files `sealed`, and those of other states left as they were."""
 
     sealed: int
     untouched: Counter[State]
-    forgotten: int
 
     def __str__(self) -> str:
         """A line for people."""
-        told = f"{self.sealed} files sealed, {self.untouched['current']} were already{_without(self.untouched)}"
-        return f"{told}; {self.forgotten} retired keys forgotten"
+        return f"files: {self.sealed} sealed, {self.untouched['current']} were already{_without(self.untouched)}"
 
 
 async def look(db: Executor, store: SealedStore) -> Found:
@@ -50,8 +47,8 @@ async def look(db: Executor, store: SealedStore) -> Found:
     return Found(Counter([await _state(store, row) async for row in _files(db)]))
 
 
-async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
-    """Seal every file that isn't by its project's key in use, then forget keys that were retired long ago.
+async def reseal(db: Executor, store: SealedStore) -> Resealed:
+    """Seal every file that isn't by its project's key in use.
 
     A file's bytes are replaced whole: whoever reads them meanwhile reads the former ones or the new ones. A crash
     leaves the rest as it was. Raises StoreUnavailable; then, too, it goes on where it is begun again.
@@ -63,7 +60,7 @@ async def reseal(db: Executor, by: Actor, store: SealedStore) -> Resealed:
             sealed += await _seal(db, store, row)
         else:
             untouched[state] += 1
-    return Resealed(sealed, untouched, await store.keys.forget(by))
+    return Resealed(sealed, untouched)
 
 
 def _without(states: Counter[State]) -> str:

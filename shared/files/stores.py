@@ -7,12 +7,11 @@ from shared.database import Database
 from shared.files.sealed import SealedStore
 from shared.files.storage import BlobStore, LocalStore
 from shared.settings import Settings
-from shared.vault.vault import vault_of
 
 
 def store_of(settings: Settings, db: Database) -> SealedStore:
-    """The store of this process; nothing is asked of it yet. Close it at the end."""
-    return SealedStore(depot_of(settings), vault_of(settings, db))
+    """The store of this process, sealed by the database's vault; nothing is asked of it yet. Close it at the end."""
+    return SealedStore(depot_of(settings), db.contents.vault)
 
 
 def depot_of(settings: Settings) -> BlobStore:

@@ -17,6 +17,7 @@ from shared.runs.status import TERMINAL, RunStatus
 from shared.threads import commands as threads
 from shared.threads.statements import ACTIVE_RUN
 from shared.tracing import spans
+from shared.vault.contents import Secret
 from shared.wire.fields import Dialect
 
 WhenBusy = Literal["reject", "enqueue", "cancel_active"]
@@ -194,6 +195,8 @@ def _creation(
     return {
         **threads.encoded(params),
         **json_words,
+        "instructions": Secret("instructions", params["instructions"]),
+        "additional": Secret("instructions", params["additional"]),
         "project_id": project_id,
         "run_id": run_id,
         "dialect": dialect,

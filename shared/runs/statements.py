@@ -28,6 +28,7 @@ from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, 
 from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
 from shared.tracing.sql import named
 from shared.usage.facts import plain
+from shared.vault.contents import Json, Secret, secret
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
@@ -255,7 +256,11 @@ def settle(move: Transition, run_id: str, term: int, records: Records) -> Statem
     """
     if records.total is not None:
         move = replace(move, values={**move.values, "used": list(records.total)})
-    rows = {name: to_json(getattr(records, name)) for name in ("messages", "steps", "answered")}
+    messages = Json([secret(message, "content") for message in records.messages])
+    steps, answered = (
+        Json([secret(step, "details") for step in of_kind]) for of_kind in (records.steps, records.answered)
+    )
+    rows = {"messages": messages, "steps": steps, "answered": answered}
     told = {"used": to_json(plain(records.used)), **(records.doubtful or Telling(-1))._asdict()}
     params = {**_values(move), **rows, **told, **_ending(move), "id": run_id, "term": term}
     parts = tuple(records.parts(final=move.final, stays=move.to is RunStatus.IN_PROGRESS))
@@ -273,7 +278,7 @@ _READ_CONTEXT = text(_CONTEXT.format(thread_id=":thread_id"))
 
 def submit(move: Transition, run_id: str, project_id: str, term: int, details: Mapping[str, Any]) -> Statement:
     """Carry out `transitions.resume` and finish the step that waited; `term` is that in which its calls were read."""
-    params = {"id": run_id, "project_id": project_id, "term": term, "details": to_json(details)}
+    params = {"id": run_id, "project_id": project_id, "term": term, "details": Json(Secret("details", details))}
     return Statement(_submit(_shape(move)), {**_values(move), **params})
 
 
@@ -334,12 +339,15 @@ def _expression(column: str, value: Any) -> str:
 
 
 def _values(move: Transition) -> dict[str, Any]:
-    def parameter(value: Any) -> Any:
+    def parameter(name: str, value: Any) -> Any:
         if isinstance(value, OutOfAttempts):
             return value.message
+        if name == "required_action":
+            return Json(Secret("required_action", value))
         return to_json(value) if isinstance(value, dict | list) else value
 
-    values = {f"set_{name}": parameter(value) for name, value in move.values.items() if not isinstance(value, Now)}
+    changed = {name: value for name, value in move.values.items() if not isinstance(value, Now)}
+    values = {f"set_{name}": parameter(name, value) for name, value in changed.items()}
     return {**values, "worker": move.values.get("lease_owner")}
 
 

@@ -8,10 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from shared import table
 from shared.audit.actor import Actor
 from shared.audit.entries import entry
-from shared.database import Executor, Row, to_json
+from shared.database import Executor, Row
 from shared.errors import InvalidRequest, NotFound, found
 from shared.threads import statements
 from shared.threads.rows import Message, Thread
+from shared.vault.contents import Json, secret
 
 OrderBy = Literal["created_at", "last_activity"]
 
@@ -65,7 +66,7 @@ async def delete(db: Executor, by: Actor, project_id: str, thread_id: str) -> No
 
 async def add_message(db: Executor, project_id: str, thread_id: str, message: Mapping[str, Any]) -> Row:
     """Append a message. Raises NotFound, or InvalidRequest while a run is active on the thread."""
-    params = {"project_id": project_id, "thread_id": thread_id, "messages": to_json([message])}
+    params = {"project_id": project_id, "thread_id": thread_id, **encoded({"messages": [message]})}
     while (row := await _added(db, params)) is None:
         await require_free(db, project_id, thread_id)
     return row
@@ -108,8 +109,10 @@ async def delete_message(db: Executor, by: Actor, project_id: str, thread_id: st
 
 
 def encoded(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as statements take them: lists and objects as JSON."""
-    return {name: to_json(value) if isinstance(value, dict | list) else value for name, value in params.items()}
+    """Parameters as statements take them: lists and objects as JSON, `messages` with secret content."""
+    messages = [secret(message, "content") for message in params.get("messages") or ()]
+    given = {**params, "messages": messages} if "messages" in params else params
+    return {name: Json(value) if isinstance(value, dict | list) else value for name, value in given.items()}
 
 
 def _message(project_id: str, thread_id: str, message_id: str) -> dict[str, str]:

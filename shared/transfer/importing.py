@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.database import REFUSED, Executor, to_json
+from shared.database import REFUSED, Executor
 from shared.errors import InvalidRequest
 from shared.files.storage import BlobStore, keep_if_written
 from shared.projects import commands as projects
@@ -18,7 +18,8 @@ from shared.transfer.contents import Contents, chunks, files_below, line_of, may
 from shared.transfer.export import Tell, sha256_of
 from shared.transfer.kinds import KINDS, Kind
 from shared.transfer.manifest import MANIFEST, Manifest
-from shared.transfer.statements import AT_ONCE
+from shared.transfer.statements import AT_ONCE, SECRETS
+from shared.vault.contents import Json, UnstorableError, secret
 
 _MICROSECONDS = 1_000_000
 _LAST = 2**31 - 1  # place of a step
@@ -121,12 +122,13 @@ class _Import:
     async def _add(self, kind: Kind, rows: Sequence[Columns]) -> None:
         """Add rows of the same columns in one commit; if that is refused, one by one."""
         listed = tuple(name for name in rows[0] if name != "active_at")
-        params = {"project_id": self.project_id, "rows": to_json(rows)}
+        params = self._params(rows)
         try:
             added = await self.db.all(statements.insert(kind, listed), params)
-        except REFUSED as error:
+        except (*REFUSED, UnstorableError) as error:
             if len(rows) == 1:
-                self._refuse(kind, rows[0]["id"], f"the database does not take it: {type(error.orig).__name__}")
+                name = type(getattr(error, "orig", error)).__name__
+                self._refuse(kind, rows[0]["id"], f"the database does not take it: {name}")
                 return
             for row in rows:
                 await self._add(kind, [row])
@@ -134,14 +136,19 @@ class _Import:
         if added:
             self.counts.added[kind.name] += len(added)
         if len(added) < len(rows):
-            await self._account(kind, listed, params, Counter(row["id"] for row in added))
+            await self._account(kind, listed, rows, Counter(row["id"] for row in added))
 
-    async def _account(self, kind: Kind, listed: tuple[str, ...], params: dict[str, Any], added: Counter[str]) -> None:
+    def _params(self, rows: Sequence[Columns]) -> dict[str, Any]:
+        return {"project_id": self.project_id, "rows": Json([secret(row, *SECRETS) for row in rows])}
+
+    async def _account(self, kind: Kind, listed: tuple[str, ...], rows: Sequence[Columns], added: Counter[str]) -> None:
         """Find out why rows were not added: those that are there as they are to be are passed over."""
-        for row in await self.db.all(statements.look(kind, listed), params):
+        given = {row["id"]: row for row in rows}
+        for row in await self.db.all(statements.look(kind, listed), self._params(rows)):
+            said = given[row["id"]]
             if added[row["id"]]:
                 added[row["id"]] -= 1
-            elif row["same"]:
+            elif row["same"] and all(row[name] == said[name] for name in SECRETS if name in listed):
                 self.counts.there[kind.name] += 1
             elif row["ours"]:
                 self._refuse(kind, row["id"], "it is there with other content")
@@ -172,9 +179,8 @@ class _Import:
             return
         await self.store.owned_by(self.project_id).put(file_id, chunks(path))
         listed = tuple(row)
-        params = {"project_id": self.project_id, "rows": to_json([row])}
-        writing = self.db.one(statements.insert(kind, listed), params)
+        writing = self.db.one(statements.insert(kind, listed), self._params([row]))
         if await keep_if_written(self.store, file_id, writing) is None:
-            await self._account(kind, listed, params, Counter())
+            await self._account(kind, listed, [row], Counter())
         else:
             self.counts.added[kind.name] += 1

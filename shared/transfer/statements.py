@@ -9,6 +9,7 @@ from sqlmodel import SQLModel
 
 from shared.tracing.sql import named
 from shared.transfer.kinds import Kind
+from shared.vault.contents import Purpose
 
 AT_ONCE = 500  # rows in memory
 
@@ -59,6 +60,10 @@ UNCOMPARED = frozenset({"position", "term", "ingestion", "last_active_at", "expi
 what time and use have changed since."""
 
 
+SECRETS: tuple[Purpose, ...] = ("instructions", "content", "details", "required_action")
+"""Columns that may be sealed, each time otherwise: they are compared once they are open."""
+
+
 @cache
 def insert(kind: Kind, columns: tuple[str, ...]) -> TextClause:
     """Add `:rows` (JSON) of these columns to the project, those whose parents are there and whose ids are free; returns
@@ -82,10 +87,12 @@ SELECT id FROM added""",
 @cache
 def look(kind: Kind, columns: tuple[str, ...]) -> TextClause:
     """What there is in the place of `:rows`: for each its `id`, whether its parents are there (`belongs`), whether
-    something of the project is in its place (`ours`), and whether that is the `same`.
+    something of the project is in its place (`ours`), and whether that is the `same`, but for `SECRETS`: these are
+    returned as they are there.
     """
     living = _LIVING.replace("deleted_at", "kept.deleted_at") if kind.table in _DELETED_LATER else ""
-    same = " AND ".join(_same(column) for column in columns if column not in UNCOMPARED)
+    same = " AND ".join(_same(column) for column in columns if column not in UNCOMPARED.union(SECRETS)) or "true"
+    kept = "".join(f", kept.{column}" for column in columns if column in SECRETS)
     whole = " AND ".join(f"{table}.id IS NOT NULL" for _, table in kind.parents) or "true"
     keys = [column for column, _ in kind.parents] if kind.name == "vector_store_files" else ["id"]
     place = " AND ".join(f"kept.{key} = new.{key}" for key in keys)
@@ -94,7 +101,7 @@ def look(kind: Kind, columns: tuple[str, ...]) -> TextClause:
         f"""
 WITH new AS ({_new(kind, columns)})
 SELECT new.id, {whole} AS belongs, coalesce(kept.project_id = :project_id{living}, false) AS ours,
-  coalesce(kept.project_id = :project_id{living} AND {same}, false) AS same
+  coalesce(kept.project_id = :project_id{living} AND {same}, false) AS same{kept}
 FROM new {_parents(kind, "LEFT JOIN")} LEFT JOIN {kind.table} AS kept ON {place}""",
     )
 

@@ -4,7 +4,9 @@ from sqlalchemy import text
 
 from shared.audit.statements import note
 
-CURRENT = text("SELECT * FROM data_keys WHERE project_id = :project_id AND retired_at IS NULL")
+# The one in use comes first, if there is one.
+OF_PROJECT = text("""
+SELECT * FROM data_keys WHERE project_id = :project_id ORDER BY retired_at DESC NULLS FIRST LIMIT 20""")
 
 FIND = text("SELECT * FROM data_keys WHERE id = :id")
 

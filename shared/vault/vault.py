@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -12,7 +12,8 @@ from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.settings import Settings
 from shared.vault import statements
-from shared.vault.masters import MasterKeys, Masters
+from shared.vault.masters import MasterKeys, Masters, NoMasterKey
+from shared.vault.opened import Opened
 
 DATA_KEY_SIZE = 32  # bytes: AES-256
 REMEMBERED_FOR_S = 60.0
@@ -24,15 +25,6 @@ AT_ONCE = 100
 
 class ShreddedError(LookupError):
     """The data key is gone, and what it sealed with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A data key that can be used."""
-
-    id: UUID
-    project_id: str
-    secret: bytes
 
 
 class Vault:
@@ -50,25 +42,34 @@ class Vault:
         return self._masters.current
 
     async def current(self, project_id: str) -> Opened:
-        """The key that seals what is the project's now; made if it has none. Raises NoMasterKey."""
+        """The key that seals what is the project's now; made if it has none. Raises NoMasterKey, ShreddedError."""
         remembered = self._current.get(project_id)
         if remembered is not None and remembered[1] > time.monotonic():
             return remembered[0]
-        row = await self._db.one(statements.CURRENT, {"project_id": project_id})
-        if row is None:
+        rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
+        if not _in_use(rows):
             await self._add(project_id)
-            row = await self._db.one(statements.CURRENT, {"project_id": project_id})
-        if row is None:
+            rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
+        if not _in_use(rows):
             raise ShreddedError(f"the project {project_id} is gone")
-        opened = await self._open(row)
+        for retired in rows[1:]:  # so that rows find theirs at hand
+            with suppress(NoMasterKey):
+                self._remember(await self._open(retired))
+        opened = await self._open(rows[0])
         self._current[project_id] = self._remember(opened)
+        return opened
+
+    def at_hand(self, key_id: UUID) -> Opened:
+        """The key of that id if it is remembered. Raises LookupError."""
+        opened, until = self._known[key_id]
+        if until <= time.monotonic():
+            raise LookupError(f"the data key {key_id} has to be asked for again")
         return opened
 
     async def find(self, key_id: UUID) -> Opened:
         """The key of that id. Raises ShreddedError, NoMasterKey."""
-        remembered = self._known.get(key_id)
-        if remembered is not None and remembered[1] > time.monotonic():
-            return remembered[0]
+        with suppress(LookupError):
+            return self.at_hand(key_id)
         row = await self._db.one(statements.FIND, {"id": key_id})
         if row is None:
             raise ShreddedError(f"the data key {key_id} is gone")
@@ -135,6 +136,11 @@ def vault_of(settings: Settings, db: Executor) -> Vault | None:
     """That of this process, if its settings have master keys."""
     keys = settings.encryption_keys
     return None if keys is None else Vault(db, MasterKeys.parse(keys.get_secret_value()))
+
+
+def _in_use(rows: Sequence[Row]) -> bool:
+    """Is the first of them in use?"""
+    return bool(rows) and rows[0]["retired_at"] is None
 
 
 def _bound_to(key_id: UUID) -> bytes:

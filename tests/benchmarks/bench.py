@@ -88,7 +88,7 @@ class Bench:
     valkey: Valkey = field(init=False)
     upstream: Upstream = field(init=False)
     _stack: ExitStack = field(init=False, default_factory=ExitStack)
-    _subject: tuple[dict[str, str], Subject] | None = field(init=False, default=None)
+    _subject: tuple[dict[str, str], bool, Subject] | None = field(init=False, default=None)
     _made: int = field(init=False, default=0)
 
     def __enter__(self) -> Self:
@@ -105,17 +105,19 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def subject(self, **settings: str) -> Subject:
-        """The running system if it has these settings, else a new one in its place, warmed up."""
-        if self._subject is None or self._subject[0] != settings:
+    def subject(self, *, sealed: bool = True, **settings: str) -> Subject:
+        """The running system if it has these settings, else a new one in its place, warmed up. Content is sealed in it,
+        if it isn't asked for without.
+        """
+        if self._subject is None or self._subject[:2] != (settings, sealed):
             self.discard()
-            self._subject = settings, self._start(settings)
-        return self._subject[1]
+            self._subject = settings, sealed, self._start(settings, sealed=sealed)
+        return self._subject[2]
 
     def discard(self) -> None:
         """Kill the running system: nothing that is measured afterwards depends on it."""
         if self._subject is not None:
-            for process in self._subject[1].system.processes:
+            for process in self._subject[2].system.processes:
                 process.kill()
             self._subject = None
 
@@ -123,14 +125,15 @@ class Bench:
         """A connection to look through."""
         return redis.Redis.from_url(self.valkey.url, protocol=2)
 
-    def _start(self, settings: dict[str, str]) -> Subject:
+    def _start(self, settings: dict[str, str], *, sealed: bool) -> Subject:
         self._made += 1
         name = f"bench{self._made}"
         root = self.room / name
         root.mkdir()
         self.redis().flushall()
         variables = {f"ASSISTANTD_{name.upper()}": value for name, value in settings.items()}
-        system = System(root, create_database(self.postgres.url, name), self.valkey.url, self.upstream.url, variables)
+        url = create_database(self.postgres.url, name)
+        system = System(root, url, self.valkey.url, self.upstream.url, variables, sealed=sealed)
         with psycopg.connect(system.database_url, autocommit=True) as connection:
             connection.execute("CREATE EXTENSION pg_stat_statements")
         system.start()

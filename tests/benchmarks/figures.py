@@ -59,6 +59,7 @@ class Sizes:
 
     in_turn: int = 100  # runs one after the other
     flood: int = 2000  # runs by 50 clients
+    turns: int = 5  # of each of two systems that are compared
     paced_s: float = 8
     held: int = 1500
     streams: int = 1000
@@ -76,6 +77,7 @@ class Sizes:
 SHORT = Sizes(
     in_turn=5,
     flood=60,
+    turns=1,
     paced_s=0.5,
     held=30,
     streams=20,

@@ -24,10 +24,10 @@ SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM (
 ) AS used"""
 
 _EXCUSES = """
-SELECT substring(content #>> '{0,text,value}' FROM 'chaos-\\w+'), (
+SELECT thread_id, (
   SELECT count(*) FROM moves WHERE run_id = runs.id
   AND reason IN ('worker_lost', 'out_of_attempts', 'released', 'cancelled', 'expired'))
-FROM runs JOIN messages USING (thread_id) WHERE messages.role = 'user'"""
+FROM runs"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,12 @@ class Account:
         return ledger.told.get(number, ("nobody", 0))[0]
 
 
-def account_of(connection: psycopg.Connection) -> Account:
-    """As it is now."""
+def account_of(connection: psycopg.Connection, names: Mapping[str, Sequence[str]]) -> Account:
+    """As it is now; `names` are those of runs, by thread."""
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
     ((asked, said),) = rows(_SUMS)
-    return Account([(a, b) for a, b in rows(_COUNTED)], (int(asked), int(said)), dict(rows(_EXCUSES)))
+    excuses = {name: count for thread_id, count in rows(_EXCUSES) for name in names.get(thread_id, ())}
+    return Account([(a, b) for a, b in rows(_COUNTED)], (int(asked), int(said)), excuses)

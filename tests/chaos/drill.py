@@ -58,7 +58,7 @@ async def carry_out(drill: Drill, root: Path) -> Verdict:
             await _live(drill, stack, ledger, rng)
             lived_s = time.monotonic() - began
             await _calm(stack)
-            verdict = judge(ledger, stack.system.database_url, stack.lost_at)
+            verdict = await judge(ledger, stack.system.database_url, stack.lost_at)
     finally:
         await upstream.stop()
     return _with_setting(verdict, drill, lived_s)

@@ -1,6 +1,7 @@
 """The ledger held against the database: what was lost, doubled or stuck, and how long recoveries took."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,21 +12,14 @@ from psycopg.rows import DictRow, dict_row
 from tests.chaos.account import account_of
 from tests.chaos.ledger import Kind, Ledger, Story
 from tests.chaos.reader import TERMINAL
+from tests.chaos.said import said
 from tests.chaos.upstream import words_of
 from tests.properties.promises import BROKEN
 
 _RUNS = """
-SELECT id, status, term, attempts, last_error ->> 'message' AS error,
-  (SELECT count(*) FROM run_steps WHERE run_id = runs.id) AS steps,
-  (SELECT coalesce(array_agg(content #>> '{0,text,value}' ORDER BY created_at, id), '{}')
-   FROM messages WHERE run_id = runs.id) AS texts,
-  (SELECT coalesce(jsonb_object_agg(id, content #>> '{0,text,value}'), '{}')
-   FROM messages WHERE run_id = runs.id) AS messages
+SELECT id, thread_id, status, term, attempts, last_error ->> 'message' AS error,
+  (SELECT count(*) FROM run_steps WHERE run_id = runs.id) AS steps
 FROM runs"""
-
-_NAMES = """
-SELECT substring(content #>> '{0,text,value}' FROM 'chaos-\\w+') AS name, count(*) AS runs
-FROM runs JOIN messages USING (thread_id) WHERE messages.role = 'user' GROUP BY 1 HAVING count(*) > 1"""
 
 # When a worker was lost, its runs were queued again, and claimed by the next one.
 _RECOVERIES = """
@@ -56,15 +50,19 @@ class Verdict:
         return not (self.lost or self.doubled or self.stuck or self.untold or self.died)
 
 
-def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Verdict:
+async def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Verdict:
     """Compare; the system has come to rest, or has had its time to."""
+    kept = await said(database_url)
     with psycopg.connect(database_url, autocommit=True) as connection:
         runs = {row["id"]: row for row in _rows(connection, _RUNS)}
-        twice, broken = _rows(connection, _NAMES), _rows(connection, BROKEN)
+        broken = _rows(connection, BROKEN)
         moves, recoveries = _rows(connection, _MOVES), _rows(connection, _RECOVERIES)
-        account = account_of(connection)
+        account = account_of(connection, kept.names)
+    for run in runs.values():
+        run["messages"] = kept.by_runs.get(run["id"], {})
     verdict = Verdict()
-    verdict.doubled += [f"{row['name']}: {row['runs']} runs for one creation" for row in twice]
+    runs_by_name = Counter(name for run in runs.values() for name in kept.names.get(run["thread_id"], ()))
+    verdict.doubled += [f"{name}: {count} runs for one creation" for name, count in runs_by_name.items() if count > 1]
     verdict.doubled += [f"{row['id']}: not kept: {row['promise']}" for row in broken]
     for story in ledger.given_up:
         status = runs[story.run_id]["status"] if story.run_id in runs else "unknown"
@@ -105,8 +103,8 @@ def _compare(story: Story, run: DictRow, verdict: Verdict) -> None:
             verdict.lost.append(f"{story.run_id}: [RUN-3] was told {text!r}, kept {run['messages'].get(message_id)!r}")
     if run["status"] == "completed":
         turns = 2 if story.kind in (Kind.TOOLS, Kind.CODE, Kind.FILES) else 1
-        if run["texts"] != [words_of(story.name, turn) for turn in range(turns)]:
-            verdict.doubled.append(f"{story.run_id} ({story.kind}): it says {run['texts']}")
+        if list(run["messages"].values()) != [words_of(story.name, turn) for turn in range(turns)]:
+            verdict.doubled.append(f"{story.run_id} ({story.kind}): it says {list(run['messages'].values())}")
 
 
 def _seconds(recoveries: Sequence[DictRow], lost_at: Mapping[int, float]) -> list[float]:

@@ -159,7 +159,7 @@ class StagedRedis(Outbox):
                 case ("XADD", str() as key, "MAXLEN", "~", _, str() as event_id, "e", bytes() as packed):
                     log = self.logs.setdefault(key.removeprefix("ev:"), [])
                     if not log or EventId.parse(event_id) > log[-1].last:
-                        log.append(Entry.unpack(packed))
+                        log.append(Entry.unpack(packed, key.removeprefix("ev:"), None))
                 case _:
                     pass
 
@@ -310,7 +310,7 @@ class Stage:
             defaults=runs.Defaults(EXPIRES_AFTER, MAX_ATTEMPTS),
             when_busy=when_busy,
         )
-        launch.started(self.services, row, "v2", stream=False)
+        await launch.started(self.services, row, "v2", stream=False)
         return row
 
     async def add_message(self, thread_id: str) -> None:
@@ -323,13 +323,13 @@ class Stage:
         row = await runs.cancel(self.database, self.project_id, thread_id, run_id)
         if row["status"] in TERMINAL and row["has_next"]:
             launch.promoted(self.services, await runs.promote(self.database, thread_id))
-        launch.cancelled(self.services, row, "v2")
+        await launch.cancelled(self.services, row, "v2")
         return row
 
     async def submit(self, thread_id: str, run_id: str, outputs: Mapping[str, str]) -> None:
         """POST …/submit_tool_outputs. Raises InvalidRequest."""
         row, step = await runs.submit_tool_outputs(self.database, self.project_id, thread_id, run_id, outputs)
-        launch.resumed(self.services, row, step, "v2", stream=False)
+        await launch.resumed(self.services, row, step, "v2", stream=False)
 
     # What workers do.
 

@@ -25,7 +25,7 @@ def system(
     root = room / "removals"
     root.mkdir()
     url = create_database(postgres.url, "removals")
-    made = System(root, url, redis_apart(redis_url), model.base_url, service.told)
+    made = System(root, url, redis_apart(redis_url), model.base_url, service.told, sealed=False)
     made.start()
     yield made
     made.stop()

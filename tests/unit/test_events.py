@@ -2,10 +2,16 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
-from shared.events.types import Entry, EventId
+import pytest
+
+from shared.events.types import Entry, EventId, sealed_by
 from shared.events.writer import EventWriter
 from shared.redis import Command
+from shared.vault.opened import DamagedError, Opened
+
+KEY = Opened(uuid4(), "proj_1", bytes(32))
 
 
 class Box:
@@ -20,11 +26,12 @@ class Box:
         self.came.set()
 
     def entries(self) -> list[Entry]:
-        return [Entry.unpack(c[2]) for commands in self.sent for c in commands if c[0] == "PUBLISH"]  # type: ignore[arg-type]
+        published = (command[2] for commands in self.sent for command in commands if command[0] == "PUBLISH")
+        return [Entry.unpack(packed, "run_1", KEY) for packed in published if isinstance(packed, bytes)]
 
 
 def writer(box: Box) -> EventWriter:
-    return EventWriter(box, "run_1", 3, keep=timedelta(minutes=1))  # type: ignore[arg-type]
+    return EventWriter(box, "run_1", 3, sealed_with=KEY, keep=timedelta(minutes=1))  # type: ignore[arg-type]
 
 
 async def test_the_first_word_leaves_at_once_and_the_rest_together() -> None:
@@ -78,7 +85,21 @@ async def test_the_log_is_given_a_time_to_live_once() -> None:
 def test_entries_survive_packing() -> None:
     entry = Entry(EventId(2, 14), ends=True, frames=b"id: 2-14\nevent: done\ndata: [DONE]\n\n")
 
-    assert Entry.unpack(entry.pack()) == entry
+    assert Entry.unpack(entry.pack("run_1", None), "run_1", None) == entry
+
+
+def test_sealed_entries_are_opened_as_what_they_are() -> None:
+    entry = Entry(EventId(2, 14), ends=True, frames=b"id: 2-14\nevent: done\ndata: [DONE]\n\n")
+    packed = entry.pack("run_1", KEY)
+
+    assert b"DONE" not in packed
+    assert sealed_by(packed) == KEY.id
+    assert Entry.unpack(packed, "run_1", KEY) == entry
+    for other in (packed.replace(b"2-14 1", b"2-15 1"), packed.replace(b"2-14 1", b"2-14 0"), packed[:-1]):
+        with pytest.raises(DamagedError):
+            Entry.unpack(other, "run_1", KEY)
+    with pytest.raises(DamagedError):
+        Entry.unpack(packed, "run_2", KEY)
 
 
 def test_ids_are_ordered_by_term_first() -> None:

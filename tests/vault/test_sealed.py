@@ -170,9 +170,7 @@ async def test_files_are_sealed_afterwards(shelf: Shelf) -> None:
         "files: 2 sealed by keys in use, 0 by retired ones, 1 plain, 1 without bytes"
     )
 
-    assert str(await reseal(shelf.database, command_line(), store)) == (
-        "1 files sealed, 2 were already, 1 without bytes; 0 retired keys forgotten"
-    )
+    assert str(await reseal(shelf.database, store)) == ("files: 1 sealed, 2 were already, 1 without bytes")
 
     assert shelf.path(plain).read_bytes().startswith(MAGIC)
     for key in (plain, *sealed):
@@ -184,9 +182,8 @@ async def test_files_are_sealed_afterwards(shelf: Shelf) -> None:
     await shelf.database.all(
         text("UPDATE data_keys SET retired_at = now() - interval '8 hours' WHERE retired_at < now()")
     )
-    assert str(await reseal(shelf.database, command_line(), store)) == (
-        "3 files sealed, 0 were already, 1 without bytes; 2 retired keys forgotten"
-    )
+    assert str(await reseal(shelf.database, store)) == ("files: 3 sealed, 0 were already, 1 without bytes")
+    assert await store.keys.forget(command_line()) == 2
     for key in (plain, *sealed):
         assert await everything(shelf.store(), key) == PLANTED
 
@@ -211,7 +208,7 @@ async def test_reading_goes_on_while_files_are_sealed_anew(shelf: Shelf) -> None
     readers = [asyncio.create_task(read(key)) for key in keys]
     for _ in range(5):
         await store.keys.retire(command_line())
-        assert (await reseal(shelf.database, command_line(), store)).sealed == len(keys)
+        assert (await reseal(shelf.database, store)).sealed == len(keys)
     stop.set()
     await asyncio.gather(*readers)
     assert count > len(keys)

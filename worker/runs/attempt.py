@@ -18,6 +18,7 @@ from shared.runs.records import Records, Telling
 from shared.runs.statements import NEXT_OF_PROJECT
 from shared.runs.status import RunStatus, StepStatus
 from shared.runs.transitions import Cancel, Transition
+from shared.vault.opened import Opened
 from shared.wire.objects import Object
 from shared.wire.runs import run_object
 from shared.wire.steps import step_object
@@ -45,7 +46,8 @@ class PassedOn(Exception):
 class Attempt:
     """A run in the hands of one worker, from claim to settlement."""
 
-    def __init__(self, deps: Deps, claimed: Row, held: Held) -> None:
+    def __init__(self, deps: Deps, claimed: Row, held: Held, sealed_with: Opened | None) -> None:
+        """`sealed_with` is what seals the run's events."""
         self.deps = deps
         self.context: list[Row] | None = claimed.pop("context") or []
         self.unfinished: Record | None = _revived(claimed.pop("unfinished"))
@@ -58,7 +60,9 @@ class Attempt:
         self.turn: Turn | None = None
         self.bill = Bill(claimed["used"])
         self.doubtful: Telling | None = None
-        self.writer = EventWriter(deps.outbox, claimed["id"], claimed["term"], keep=keeping(claimed))
+        self.writer = EventWriter(
+            deps.outbox, claimed["id"], claimed["term"], sealed_with=sealed_with, keep=keeping(claimed)
+        )
 
     @property
     def time_left(self) -> timedelta:

@@ -13,6 +13,7 @@ from shared.runs import commands
 from shared.runs.overdue import announce_end
 from shared.runs.statements import BY_IDS
 from shared.runs.status import TERMINAL
+from shared.vault.contents import ContentUnavailable
 from worker.deps import Deps
 from worker.runs.live import Stop
 from worker.sweep import ring_again
@@ -35,12 +36,12 @@ async def cancel(deps: Deps, run_id: str) -> None:
         if row["status"] not in TERMINAL:
             deps.doorbell.cancel(run_id)
             return
-        announce_end(deps.outbox, row)
+        await announce_end(deps.system.contents, deps.outbox, row)
         if row["has_next"] and (following := await commands.promote(deps.database, row["thread_id"])) is not None:
             deps.doorbell.ring(following)
     except InvalidRequest:
         log.info("cancels.too_late", run_id=run_id)
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, ContentUnavailable) as error:
         log.warning("cancels.failed", run_id=run_id, error=type(error).__name__)
 
 

@@ -4,29 +4,39 @@ import time
 from datetime import timedelta
 from typing import NamedTuple
 
+import structlog
+
 from shared.database import Database, Row
 from shared.runs import statements, transitions
 from shared.runs.statements import TURN, ContextLimits
 from shared.runs.transitions import Transition
+from shared.vault.contents import ContentUnavailable
+from shared.vault.opened import Opened
 from worker.deps import Deps
 
-CONTEXT = ContextLimits(items=1000, bytes=4 * 1024 * 1024)  # more than any request tells: tokens decide
+log = structlog.get_logger(__name__)
+
+CONTEXT = ContextLimits(items=1000, bytes=6 * 1024 * 1024)  # 4 MB of text: more than is told, tokens decide
 TRIES = 10  # to find a turn that nobody else takes; after that the sweeper rings again
 IDLE_WITHIN = timedelta(seconds=5)  # of the lock on a project's claims: a worker that is cut off lets go of it
 
 
 class Claimed(NamedTuple):
-    """A run that is ours, and since when at the latest, by time.monotonic(): its lease is no older."""
+    """A run that is ours, its content open, and since when at the latest, by time.monotonic(): its lease is no older.
+    Its events are `sealed_with` this.
+    """
 
     run: Row
     sent: float
+    sealed_with: Opened | None
 
 
 async def claim(run_id: str, deps: Deps) -> Claimed | None:
     """Take this run, or with a backlog the one whose turn it is; None if there is nothing to take.
 
     Claims leave the better part of the connections to settlements, which have a lease to keep. A run on its last
-    attempt is left for later where `Live` has no room for it: it is rung for again soon.
+    attempt is left for later where `Live` has no room for it: it is rung for again soon. One whose content can't be
+    opened here is left to its lease, after which others may take it who have the key; like a crash it costs an attempt.
     """
     at_once = deps.settings.project_concurrency
     async with deps.live.claiming:
@@ -40,7 +50,14 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
                 row = await deps.system.one(statement.sql, statement.params)
             if row is not None and row["attempts"] > 0 and row["attempts"] + 1 >= row["max_attempts"]:
                 deps.live.begin_probation(row["id"], row["term"])
-    return None if row is None else Claimed(row, sent)
+    if row is None:
+        return None
+    try:
+        await deps.system.contents.decode([row])
+        return Claimed(row, sent, await deps.system.contents.key(row["project_id"]))
+    except ContentUnavailable as error:
+        log.error("claim.content_unavailable", run_id=row["id"], reason=str(error))  # noqa: TRY400 # the reason says it
+        return None
 
 
 def is_stale(claimed: Row) -> bool:

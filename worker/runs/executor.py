@@ -65,7 +65,7 @@ async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None 
     structlog.contextvars.bind_contextvars(**words, term=run["term"])
     with genai.attempt(run, began_ns) as span, deps.live.holding(run["id"], run["term"], claimed.sent) as held:
         past("claim", began_ns)
-        attempt = Attempt(deps, run, held)
+        attempt = Attempt(deps, run, held, claimed.sealed_with)
         give_back = leaving or is_stale(run)
         move, ending = (transitions.release(), turn.CANCELLED) if give_back else await _conclude(attempt)
         settled, _ = await _finish(attempt.settle(move, ending))

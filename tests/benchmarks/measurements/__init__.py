@@ -7,6 +7,7 @@ from tests.benchmarks.measurements.latency import LATENCY
 from tests.benchmarks.measurements.limits import LIMITS
 from tests.benchmarks.measurements.long_thread import LONG_THREAD
 from tests.benchmarks.measurements.recovery import RECOVERY
+from tests.benchmarks.measurements.sealing import SEALING
 from tests.benchmarks.measurements.stages import STAGES_OF_A_RUN
 from tests.benchmarks.measurements.trips import TRIPS
 
@@ -20,5 +21,6 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     LONG_THREAD,
     HOLDING,
     RECOVERY,
+    SEALING,
     LIMITS,
 )

@@ -1,7 +1,7 @@
 """Many runs at a time: how many a second, and the CPU time that each group of processes spends on one."""
 
 from tests.benchmarks import load
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import Bench, Subject
 from tests.benchmarks.figures import Figure, Measured, Measurement, Values
 from tests.benchmarks.load import Plan, Report
 
@@ -25,7 +25,7 @@ POLLED_FIGURES = (
 
 def _flood(bench: Bench) -> Values:
     subject = bench.subject()
-    cpu, report = _observed(bench, subject.plan("streamed", bench.sizes.flood, clients=CLIENTS))
+    cpu, report = observed(subject, subject.plan("streamed", bench.sizes.flood, clients=CLIENTS))
     waited = report.spread_ms("sent", "completed")
     return {
         "runs_per_s": Measured(len(report.marks) / report.wall_s, f"each took {waited.median:.0f} ms, {waited}"),
@@ -35,14 +35,14 @@ def _flood(bench: Bench) -> Values:
 
 def _paced(bench: Bench) -> Values:
     subject, arrivals = bench.subject(), round(RATE * bench.sizes.paced_s)
-    cpu, report = _observed(bench, subject.plan("streamed", arrivals, rate=RATE, model=PACE))
+    cpu, report = observed(subject, subject.plan("streamed", arrivals, rate=RATE, model=PACE))
     waited = report.spread_ms("sent", "completed")
     return {"paced_cpu_ms": cpu, "paced_completed_ms": Measured(waited.median, str(waited))}
 
 
 def _polled(bench: Bench) -> Values:
     subject = bench.subject()
-    cpu, report = _observed(bench, subject.plan("polled", bench.sizes.flood // 2, clients=CLIENTS))
+    cpu, report = observed(subject, subject.plan("polled", bench.sizes.flood // 2, clients=CLIENTS))
     polls = sum(marks["polls"] for marks in report.marks) / len(report.marks)
     return {
         "polled_cpu_ms": cpu,
@@ -50,9 +50,8 @@ def _polled(bench: Bench) -> Values:
     }
 
 
-def _observed(bench: Bench, plan: Plan) -> tuple[Measured, Report]:
+def observed(subject: Subject, plan: Plan) -> tuple[Measured, Report]:
     """Carry out a plan; returns with it what API and worker spent on a call, and beside it every group's share."""
-    subject = bench.subject()
     before = subject.cpu_s()
     report = load.run(plan)
     after = subject.cpu_s()

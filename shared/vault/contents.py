@@ -1,0 +1,227 @@
+"""Content on its way into rows and out of them: what people, models and tools said, sealed if there is a vault.
+
+A statement's parameters name what of them is content (`Secret`); rows that come back are known by their columns. Both
+is done within a project alone (`Database.within`): statements of the system move content about as it lies. Where there
+is no vault, and in rows from before there was one, content lies as it is.
+
+A sealed text is one word, which begins with `MARK` and names its data key; it may stand on a line of its own among
+others, for SQL puts instructions together. A sealed JSON value is an array of such a word and the ids of the files
+which the value names, so that SQL finds those. No plain value looks like either: content is an array of objects, what
+else is sealed an object, and a plain text with a mark in it is made a word as well, without a key.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+import orjson
+
+from shared.vault.masters import NoMasterKey
+from shared.vault.opened import DamagedError, Opened
+
+if TYPE_CHECKING:
+    from shared.vault.vault import Vault
+
+Purpose = Literal["instructions", "body", "content", "details", "required_action"]
+"""For what it was sealed: the column that it is in, in whichever table."""
+
+MARK = "assistantd.sealed.1."
+TEXTS = frozenset({"instructions", "body"})
+VALUES = frozenset({"content", "details", "required_action"})
+_ITEMS, _ITEM = "context", "unfinished"  # columns of statements that put rows together as JSON
+_COLUMNS = TEXTS | VALUES | {_ITEMS, _ITEM}
+
+_NO_KEY = UUID(int=0)
+_WORD = re.compile(rf"^{re.escape(MARK)}([0-9a-f]{{32}})\.([0-9A-Za-z+/=]*)$", re.MULTILINE)
+_FILE = re.compile(rb'"(file-[0-9A-Za-z]{20,64})"')  # an id, of ours or of OpenAI's
+_NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class ContentUnavailable(Exception):
+    """Content can't be sealed or opened: its key is not at hand, or gone, or it is not what was sealed."""
+
+
+class UnstorableError(ValueError):
+    """There is a null character in it, which Postgres stores in no text: it is refused whether it is sealed or not."""
+
+
+class Secret:
+    """Content, as a parameter of a statement (a text) or somewhere within one (`Json`)."""
+
+    __slots__ = ("purpose", "value")
+
+    def __init__(self, purpose: Purpose, value: Any) -> None:
+        self.purpose: Purpose = purpose
+        self.value = value
+
+
+class Json:
+    """JSON as a parameter that the statement casts to jsonb; there may be secrets in it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+_OURS = frozenset({Secret, Json})
+
+
+def secret(record: Mapping[str, Any], *purposes: Purpose) -> dict[str, Any]:
+    """The record, of which these entries are content."""
+    return {**record, **{purpose: Secret(purpose, record[purpose]) for purpose in purposes if purpose in record}}
+
+
+class Contents:
+    """Seals and opens content by the keys of a vault, if there is one."""
+
+    def __init__(self, vault: "Vault | None" = None) -> None:
+        self.vault = vault
+
+    async def key(self, project_id: str) -> Opened | None:
+        """What seals the project's content now; None where nothing is sealed. Raises ContentUnavailable."""
+        try:
+            return None if self.vault is None else await self.vault.current(project_id)
+        except (NoMasterKey, LookupError) as error:
+            raise ContentUnavailable(str(error)) from None
+
+    async def find(self, key_id: UUID) -> Opened:
+        """The key of that id. Raises ContentUnavailable."""
+        if self.vault is None:
+            raise ContentUnavailable("ASSISTANTD_ENCRYPTION_KEYS is not set")
+        try:
+            return await self.vault.find(key_id)
+        except (NoMasterKey, LookupError) as error:
+            raise ContentUnavailable(str(error)) from None
+
+    def at_hand(self, key_id: UUID) -> Opened:
+        """The key of that id if it is remembered. Raises LookupError."""
+        if self.vault is None:
+            raise LookupError("there is no vault")
+        return self.vault.at_hand(key_id)
+
+    async def encode(self, params: Mapping[str, Any] | None, project_id: str | None) -> Mapping[str, Any] | None:
+        """Parameters as the driver takes them. Raises UnstorableError, ContentUnavailable; LookupError if it is not
+        known whose content this is.
+        """
+        if params is None or _OURS.isdisjoint(map(type, params.values())):
+            return params
+        key = None
+        if self.vault is not None and project_id is not None:
+            key = await self.key(project_id)
+
+        def written(given: Any) -> Any:
+            if not isinstance(given, Secret):
+                raise TypeError(f"{type(given).__name__} is no JSON")
+            if self.vault is not None and key is None:
+                raise LookupError(f"{given.purpose}: content is written within a project")
+            return _written(given, key)
+
+        return {name: _parameter(value, written) for name, value in params.items()}
+
+    async def decode(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Open in place what is sealed in these rows. Raises ContentUnavailable; some may be open then."""
+        columns = _COLUMNS.intersection(rows[0]) if rows else ()
+        for row in rows:
+            for name in columns:
+                if (value := row[name]) is not None:
+                    row[name] = await self._column(name, value)
+
+    async def anew(self, purpose: Purpose, stored: Any, key: Opened | None) -> Any:
+        """What is to lie in a row in place of what does, if that key is to seal it. Raises ContentUnavailable."""
+        if stored is None:
+            return None
+        return _written(Secret(purpose, await self._column(purpose, stored)), key)
+
+    async def _column(self, name: str, value: Any) -> Any:
+        if name == _ITEMS:
+            return [await self._item(item) for item in value]
+        if name == _ITEM:
+            return await self._item(value)
+        return await (self._text(name, value) if name in TEXTS else self._value(name, value))
+
+    async def _item(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: await self._value(name, value) if name in VALUES else value for name, value in item.items()}
+
+    async def _value(self, purpose: str, value: Any) -> Any:
+        word = sealed_word(value)
+        return value if word is None else orjson.loads(await self._open(purpose, word))
+
+    async def _text(self, purpose: str, value: str) -> str:
+        if MARK not in value:
+            return value
+        pieces: list[str] = []
+        end = 0
+        for word in _WORD.finditer(value):
+            pieces += value[end : word.start()], (await self._open(purpose, word)).decode()
+            end = word.end()
+        return "".join([*pieces, value[end:]])
+
+    async def _open(self, purpose: str, word: re.Match[str]) -> bytes:
+        key_id, sealed = UUID(word[1]), b64decode(word[2])
+        if key_id == _NO_KEY:
+            return sealed
+        key = await self.find(key_id)
+        try:
+            return key.open(sealed, purpose.encode())
+        except DamagedError as error:
+            raise ContentUnavailable(f"{purpose}: {error}") from None
+
+
+def sealed_word(value: Any) -> re.Match[str] | None:
+    """The sealed word of a JSON value, if it is sealed: its first group is the data key's id."""
+    if not isinstance(value, list) or not value or not isinstance(value[0], str):
+        return None
+    return _WORD.fullmatch(value[0])
+
+
+def sealing_keys(text: str) -> list[UUID]:
+    """The keys of the sealed words in a text."""
+    return [key_id for word in _WORD.finditer(text) if (key_id := UUID(word[1])) != _NO_KEY]
+
+
+def _json(value: Any, written: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(value, written).decode()
+    except TypeError as error:
+        raise error.__cause__ or error from None  # orjson wraps whatever it was that `written` raised
+
+
+def _parameter(value: Any, written: Callable[[Any], Any]) -> Any:
+    match value:
+        case Json():
+            return _json(value.value, written)
+        case Secret():
+            return written(value)
+        case _:
+            return value
+
+
+def _written(given: Secret, key: Opened | None) -> Any:
+    if given.purpose in TEXTS:
+        return given.value and _text(given.purpose, given.value, key)
+    if key is None:
+        return given.value
+    content = orjson.dumps(given.value)
+    if b"\\u0000" in content and _NULL.search(content):
+        raise UnstorableError("a null character")
+    return [_word(key, given.purpose, content), *_files(content)]
+
+
+def _text(purpose: str, text: str, key: Opened | None) -> str:
+    if "\0" in text:
+        raise UnstorableError("a null character")
+    if key is not None:
+        return _word(key, purpose, text.encode())
+    return f"{MARK}{_NO_KEY.hex}.{b64encode(text.encode()).decode()}" if MARK in text else text
+
+
+def _word(key: Opened, purpose: str, content: bytes) -> str:
+    return f"{MARK}{key.id.hex}.{b64encode(key.seal(content, purpose.encode())).decode()}"
+
+
+def _files(content: bytes) -> list[str]:
+    """Ids of files that a value names."""
+    return sorted({found.decode() for found in _FILE.findall(content)}) if b'"file-' in content else []

@@ -1,0 +1,310 @@
+"""Content in rows: sealed on its way in, opened on its way out, moved about by SQL as it lies."""
+
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+
+from infra.embedded.postgres import Postgres
+from shared import ids
+from shared.assistants import commands as assistants
+from shared.audit.actor import command_line
+from shared.database import Database, Executor, session
+from shared.removals.retention import _NAMED  # pyright: ignore[reportPrivateUsage] # the SQL is the subject
+from shared.runs import commands as runs
+from shared.threads import commands as threads
+from shared.vault.contents import MARK, Contents, ContentUnavailable, Json, Secret, UnstorableError
+from shared.vault.masters import MasterKeys
+from shared.vault.opened import Opened
+from shared.vault.resealing import look, reseal
+from shared.vault.vault import Vault
+from shared.wire.assistants import CreateAssistant
+from shared.wire.runs import CreateRun
+from shared.wire.threads import CreateMessage, CreateThread
+from tests.vault import OTHER, PROJECT, project_database
+
+MASTER, PLANTED = bytes(32), "the numbers of the fourth quarter"
+FILE = ids.new("file")
+CONTENT = [{"type": "text", "text": {"value": PLANTED, "annotations": []}}]
+EVERYTHING = text("""
+SELECT string_agg(told, ' ') AS told FROM (
+  SELECT CAST(assistants AS text) AS told FROM assistants UNION ALL SELECT CAST(messages AS text) FROM messages
+  UNION ALL SELECT CAST(runs AS text) FROM runs UNION ALL SELECT CAST(run_steps AS text) FROM run_steps) AS rows""")
+
+
+def sealing(database: Database) -> Database:
+    """As a process has it that has just begun: nothing is remembered."""
+    database.contents = Contents(Vault(database, MasterKeys([MASTER])))
+    return database
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    return project_database(postgres)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    async with Database(url, pool_size=4) as connected:
+        yield connected
+
+
+async def said(database: Database) -> str:
+    """All of the rows, as they lie."""
+    row = await database.one(EVERYTHING)
+    assert row is not None
+    return row["told"]
+
+
+async def talk(db: Executor, project_id: str = PROJECT) -> tuple[str, str, str]:
+    """An assistant, a thread with a message, a run behind an active one; returns the thread's and the runs' ids."""
+    made = CreateAssistant(model="m", instructions=f"{PLANTED}\n1").columns()
+    assistant = await assistants.create(db, project_id, made)
+    params = CreateThread(messages=[CreateMessage(role="user", content=PLANTED)]).params()
+    thread = await threads.create(db, project_id, params)
+    run_ids: list[str] = []
+    for own, additional in ((None, f"{PLANTED} 2"), (f"{PLANTED} 3", None)):
+        wanted = CreateRun(
+            assistant_id=assistant["id"],
+            additional_messages=[CreateMessage(role="user", content=PLANTED)],
+            instructions=own,
+            additional_instructions=additional,
+        )
+        run = await runs.create(
+            db,
+            project_id,
+            ids.new("run"),
+            thread["id"],
+            wanted.params(),
+            dialect="v2",
+            defaults=runs.Defaults(timedelta(minutes=1), 3),
+            when_busy="enqueue",
+        )
+        run_ids.append(run["id"])
+    return thread["id"], run_ids[0], run_ids[1]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+async def test_what_was_written_is_read(database: Database, sealed: bool) -> None:  # noqa: FBT001
+    db = (sealing(database) if sealed else database).within(PROJECT)
+
+    thread_id, first, second = await talk(db)
+
+    assert (PLANTED in await said(database)) != sealed
+    assert (await runs.get(db, PROJECT, thread_id, first))["instructions"] == f"{PLANTED}\n1\n{PLANTED} 2"
+    assert (await runs.get(db, PROJECT, thread_id, second))["instructions"] == f"{PLANTED} 3"
+    await runs.cancel(db, PROJECT, thread_id, first)
+    assert await runs.promote(database, thread_id) is not None, "the system moves content about as it lies"
+    rows = await db.all(text("SELECT content FROM messages"))
+    assert [row["content"] for row in rows] == [CONTENT] * 3
+    assert (PLANTED in await said(database)) != sealed
+
+
+async def test_content_is_a_projects(database: Database, url: str) -> None:
+    sealing(database)
+    db = database.within(PROJECT)
+    await talk(db)
+
+    with pytest.raises(LookupError, match="content is written within a project"):
+        await threads.create(
+            database, PROJECT, CreateThread(messages=[CreateMessage(role="user", content="a")]).params()
+        )
+    (row, *_) = await database.all(text("SELECT content FROM messages"))
+    assert row["content"][0].startswith(MARK), "the system reads it as it lies"
+    async with session(url, database.contents, PROJECT) as connection:
+        (row, *_) = await connection.all(text("SELECT content FROM messages"))
+    assert row["content"] == CONTENT
+
+
+HARMS = {
+    "another column's": "required_action = (SELECT content FROM messages LIMIT 1), status = 'requires_action'",
+    "cut off": "instructions = left(instructions, 53 + 4)",
+    "changed": "instructions = overlay(instructions PLACING 'AAAA' FROM 80 FOR 4)",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+async def test_it_is_opened_as_it_was_sealed_or_not_at_all(database: Database, harm: str) -> None:
+    db = sealing(database).within(PROJECT)
+    thread_id, run_id, _ = await talk(db)
+
+    await database.all(text(f"UPDATE runs SET {HARMS[harm]} WHERE id = :id"), {"id": run_id})
+
+    with pytest.raises(ContentUnavailable, match="it is"):
+        await runs.get(db, PROJECT, thread_id, run_id)
+
+
+async def test_without_its_key_it_is_not_to_be_had(database: Database) -> None:
+    db = sealing(database).within(PROJECT)
+    await talk(db)
+
+    for contents in (Contents(), Contents(Vault(database, MasterKeys([b"x" * 32])))):
+        database.contents = contents
+        with pytest.raises(ContentUnavailable, match="ASSISTANTD_ENCRYPTION_KEYS"):
+            await db.all(text("SELECT content FROM messages"))
+    sealing(database)
+    await database.all(text("DELETE FROM data_keys"))
+    with pytest.raises(ContentUnavailable, match="is gone"):
+        await db.all(text("SELECT content FROM messages"))
+
+
+async def test_transactions_seal_and_open_too(database: Database) -> None:
+    sealing(database)
+    db = database.within(PROJECT)
+    async with db.transaction(timedelta(seconds=5)) as transaction:
+        await talk(transaction)
+        (row, *_) = await transaction.all(text("SELECT content FROM messages"))
+    assert row["content"] == CONTENT
+    assert PLANTED not in await said(database)
+
+
+async def test_files_that_content_names_are_found_by_sql(database: Database) -> None:
+    """Retention keeps what active runs may come to."""
+    sealing(database)
+    db = database.within(PROJECT)
+    await talk(db)
+    parts = [*CONTENT, {"type": "image_file", "image_file": {"file_id": FILE}}]
+    statement = text("UPDATE messages SET content = CAST(:content AS jsonb)")
+    await db.all(statement, {"content": Json(Secret("content", parts))})
+
+    rows = await database.all(text(f"SELECT id FROM ({_NAMED}) AS named"), {"project_id": PROJECT})
+
+    assert {row["id"] for row in rows} == {FILE}
+    assert PLANTED not in await said(database)
+
+
+HARMLESS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+WORDS = HARMLESS | st.sampled_from([f"{MARK}{uuid4().hex}.{rest}" for rest in ("", "QUJD", "A", "é")])
+TEXTS = st.lists(WORDS, max_size=3).map("\n".join)
+VALUES: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | WORDS | st.sampled_from([FILE, f"{FILE}x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HARMLESS, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(HARMLESS, VALUES, max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(instructions=TEXTS, value=OBJECTS, parts=st.lists(OBJECTS, max_size=3), keyed=st.booleans())
+async def test_whatever_was_said_comes_back(
+    instructions: str, value: dict[str, Any], parts: list[dict[str, Any]], *, keyed: bool
+) -> None:
+    """Also where somebody says what looks like something sealed, with a vault and without."""
+    contents = Contents(KeptInMemory() if keyed else None)  # pyright: ignore[reportArgumentType] # as a vault is asked
+    params = {
+        "instructions": Secret("instructions", instructions),
+        "details": Json(Secret("details", value)),
+        "content": Json(Secret("content", parts)),
+    }
+    encoded = await contents.encode(params, PROJECT)
+    assert encoded is not None
+    row: dict[str, Any] = {"instructions": f"{encoded['instructions']}\n{encoded['instructions']}"}
+    row |= {name: orjson.loads(encoded[name]) for name in ("details", "content")}
+
+    await contents.decode([row])
+
+    assert row == {"instructions": f"{instructions}\n{instructions}", "details": value, "content": parts}
+
+
+class KeptInMemory:
+    """A vault of one key."""
+
+    key = Opened(uuid4(), PROJECT, bytes(32))
+
+    async def current(self, _: str) -> Opened:
+        return self.key
+
+    async def find(self, key_id: Any) -> Opened:
+        if key_id != self.key.id:
+            raise LookupError("no such key")
+        return self.key
+
+
+@pytest.mark.parametrize("vault", [KeptInMemory(), None])
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (Json(Secret("content", [{"a": "\0"}])), False),
+        (Json(Secret("content", [{"a": "\\u0000", "b": "\\\\u0000"}])), True),
+        (Json(Secret("content", [{"a": "\\\0"}])), False),
+        (Secret("instructions", "a\0b"), False),
+        (Secret("instructions", None), True),
+        (Secret("instructions", ""), True),
+    ],
+)
+async def test_the_null_character_is_refused_sealed_or_not(
+    database: Database, vault: Any, given: Secret | Json, *, stored: bool
+) -> None:
+    database.contents = Contents(vault)
+    statement = text("SELECT CAST(:given AS jsonb)") if isinstance(given, Json) else text("SELECT CAST(:given AS text)")
+    refused = pytest.raises((UnstorableError, DataError))
+    with nullcontext() if stored else refused:
+        await database.all(statement, {"given": given}, PROJECT)
+
+
+async def test_what_lies_plain_is_sealed_afterwards_and_by_other_keys(database: Database) -> None:
+    db = database.within(PROJECT)
+    thread_id, first, second = await talk(db)
+    contents = sealing(database).contents
+    assert (await db.all(text("SELECT content FROM messages")))[0]["content"] == CONTENT, "plain rows are read as well"
+    assert (await look(database)).waiting == 1 + 2 + 2
+
+    assert str(await reseal(database)) == "content: 5 rows sealed"
+
+    assert PLANTED not in await said(database)
+    assert str(await look(database)) == "content: 5 rows, 0 of them plain or sealed by retired keys"
+    assert str(await reseal(database)) == "content: 0 rows sealed"
+    assert contents.vault is not None
+    assert await contents.vault.retire(command_line()) == 1
+    assert (await look(database)).waiting == 5
+    assert (await reseal(database)).sealed == 5
+    await database.all(text("UPDATE data_keys SET retired_at = now() - interval '8 hours' WHERE retired_at < now()"))
+    assert await contents.vault.forget(command_line()) == 1
+    sealing(database)
+    assert (await runs.get(db, PROJECT, thread_id, first))["instructions"] == f"{PLANTED}\n1\n{PLANTED} 2"
+    assert (await runs.get(db, PROJECT, thread_id, second))["instructions"] == f"{PLANTED} 3"
+    await runs.cancel(db, PROJECT, thread_id, first)
+    await runs.promote(database, thread_id)
+    assert [row["content"] for row in await db.all(text("SELECT content FROM messages"))] == [CONTENT] * 3
+
+
+async def test_each_project_has_keys_of_its_own(database: Database) -> None:
+    sealing(database)
+    for project_id in (PROJECT, OTHER):
+        await talk(database.within(project_id), project_id)
+    keys = await database.all(text("SELECT DISTINCT project_id, substr(instructions, 21, 32) AS key FROM assistants"))
+    assert len({row["key"] for row in keys}) == 2
+
+    await database.all(text("DELETE FROM data_keys WHERE project_id = :id"), {"id": OTHER})
+    sealing(database)
+    assert await database.within(PROJECT).all(text("SELECT content FROM messages"))
+    with pytest.raises(ContentUnavailable):
+        await database.within(OTHER).all(text("SELECT content FROM messages"))
+
+
+async def test_a_row_that_somebody_has_locked_is_left(database: Database) -> None:
+    await talk(database.within(PROJECT))
+    sealing(database)
+    async with database.transaction(timedelta(seconds=30)) as transaction:
+        await transaction.all(text("SELECT * FROM messages FOR UPDATE"))
+        assert str(await reseal(database)) == "content: 3 rows sealed, 2 left: run it again"
+    assert str(await reseal(database)) == "content: 2 rows sealed"
+
+
+def test_a_key_seals_by_another_key_each_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = KeptInMemory.key
+    now = key.seal(b"said", b"p")
+    monkeypatch.setattr("shared.vault.opened.time.time", lambda: 4_000_000_000.0)
+    later = key.seal(b"said", b"p")
+
+    assert now[:4] != later[:4]
+    assert key.open(now, b"p") == key.open(later, b"p") == b"said"
+    assert len({key.seal(b"said", b"p") for _ in range(1000)}) == 1000
