@@ -124,7 +124,7 @@ def _moved_at(row: Row) -> datetime:
 
 
 async def _writer(services: Services, row: Row) -> EventWriter:
-    key = await services.database.contents.key(row["project_id"])
+    key = await services.contents.key(row["project_id"])
     return EventWriter(services.outbox, row["id"], row["term"], sealed_with=key, keep=keeping(row))
 
 

@@ -22,6 +22,7 @@ from shared.queue import Doorbell
 from shared.redis import Outbox, Sender, connect
 from shared.settings import Settings
 from shared.usage.prices import PriceList
+from shared.vault.contents import Contents
 from shared.vault.databases import database_of
 from shared.vector_stores.search import Searcher
 
@@ -47,6 +48,11 @@ class Services:
     searcher: Searcher
     rewriter: Rewriter | None  # for `rewrite_query`, if there is a model for it
     prices: PriceList
+
+    @property
+    def contents(self) -> Contents:
+        """What content is sealed and opened by."""
+        return self.database.contents
 
     def within(self, project_id: str) -> Self:
         """The same for a request of this project: its handler can't read or write what is others'."""

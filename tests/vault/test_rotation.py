@@ -94,5 +94,4 @@ async def another_api(system: System, project: Project) -> AsyncGenerator[AsyncO
             yield known.client
     finally:
         process.stop()
-        system.processes.remove(process)
         system.base_url = before
