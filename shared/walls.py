@@ -13,9 +13,10 @@ where processors are contended for, however many projects take turns.
 It is no wall against SQL that somebody else wrote: whoever may choose the statement may also choose the role.
 """
 
-from typing import Any, Self
+from collections.abc import Generator
+from typing import Any
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
 
 TENANT = "assistantd_tenant"
 SETTING = "assistantd.project"
@@ -31,15 +32,47 @@ class WalledConnection(AsyncConnection[Any]):
 
 
 class WalledCursor(AsyncCursor[Any]):
-    """What SQLAlchemy executes statements with."""
+    """What SQLAlchemy executes statements with.
 
-    async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+    A pipeline of psycopg's writes each part by itself, and waits for the socket each time. Here what says for whom, the
+    statement and their end leave together. For that it puts the driver's own steps together otherwise, which are not
+    public: its minor version is pinned (`pyproject.toml`), and `tests/tenancy/test_connections.py` counts the writes.
+    """
+
+    def _execute_gen(self, query: Any, params: Any = None, **options: Any) -> Generator[Any, Any, None]:
         """Execute, within the connection's project if it has one. Not to be used within a transaction: see `ENTER`."""
         connection: Any = self.connection
-        project_id = connection.project_id
-        if project_id is None:
-            return await super().execute(query, params, **options)
-        async with connection.pipeline():
-            await AsyncCursor[Any](connection).execute(ENTER, (project_id,), prepare=True)
-            await super().execute(query, params, **options)
-        return self
+        if connection.project_id is None:
+            yield from super()._execute_gen(query, params, **options)
+            return
+        pipeline: Any = AsyncPipeline(connection, _no_lock=True)
+        connection._pipeline = pipeline
+        problem: BaseException | None = None
+        try:
+            yield from pipeline._enter_gen()
+            try:
+                yield from WalledCursor(connection)._queue_gen(ENTER, (connection.project_id,), prepare=True)
+                yield from self._queue_gen(query, params, **options)
+            finally:
+                yield from _send_and_receive(pipeline)
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            pipeline._exit(problem)
+            connection._pipeline = None
+        yield from connection._prepared.maintain_gen(connection)
+
+    def _queue_gen(self, query: Any, params: Any, **options: Any) -> Generator[Any, Any, None]:
+        yield from self._start_query(query)
+        yield from self._maybe_prepare_gen(self._convert_query(query, params), **options)
+        self._last_query = query
+
+
+def _send_and_receive(pipeline: Any) -> Generator[Any, Any, None]:
+    """Send all that is queued and the end of the transaction, in one write, and hand results to who waits for them."""
+    pipeline._enqueue_sync()
+    while pipeline.command_queue:
+        pipeline.command_queue.popleft()()
+    yield from pipeline._communicate_gen()
+    yield from pipeline._fetch_gen(flush=False)

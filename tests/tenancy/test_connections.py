@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 
 import pytest
+from psycopg.abc import PQGen
+from psycopg.waiting import Wait
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.database import Database, Executor
+from shared.walls import WalledConnection
 from tests.system import create_database
 from tests.tenancy.rows import MINE, THEIRS, fill
 
@@ -26,6 +30,7 @@ _AT_WORK = text("""
 SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(30)%' AND state = 'active'
 AND pid <> pg_backend_pid()""")
 
+T = TypeVar("T")
 Act = Callable[[Database, Executor], Awaitable[object]]
 """What is done to a database, with another one to look on by."""
 
@@ -36,6 +41,24 @@ async def url(postgres: Postgres) -> str:
     async with Database(made, pool_size=1) as db:
         await fill(db, MINE, THEIRS)
     return made
+
+
+class Watched(WalledConnection):
+    """A connection that notes for what it waits: the first time because it has something to write."""
+
+    waits: ClassVar[list[Wait]] = []
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109
+        def noted() -> PQGen[T]:
+            try:
+                state = next(gen)
+                while True:
+                    self.waits.append(state)
+                    state = gen.send((yield state))
+            except StopIteration as end:
+                return end.value
+
+        return await super().wait(noted(), interval, timeout)
 
 
 @pytest.fixture
@@ -68,6 +91,17 @@ async def everybody_is_who_they_are(database: Database) -> None:
         assert await seen(transaction) == [MINE]
     assert await seen(database) == [MINE, THEIRS]
     assert await seen(database.within(MINE)) == [MINE]
+
+
+async def test_all_of_it_leaves_in_one_write(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.database.WalledConnection", Watched)
+    async with Database(url, pool_size=1) as database:
+        for _turn in range(7):  # more often than psycopg sends a statement before it prepares it
+            assert await seen(database.within(MINE)) == [MINE]
+        Watched.waits.clear()
+        assert await seen(database.within(MINE)) == [MINE]
+
+    assert [wait for wait in Watched.waits if wait & Wait.W] == [Wait.RW]
 
 
 async def succeed(database: Database, _: Executor) -> None:
