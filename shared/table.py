@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Table, TextClause, insert, text, update
+from sqlalchemy import ClauseElement, Table, TextClause, insert, text, update
 from sqlmodel import SQLModel
 
 from shared.audit.statements import note
@@ -124,12 +124,14 @@ async def add(db: Executor, model: type[SQLModel], values: Mapping[str, Any]) ->
 
 
 async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mapping[str, Any]) -> Row | None:
-    """Set `values` (none is allowed) and return the row; None if there is no such row."""
+    """Set `values` (none is allowed), of which some may be SQL, and return the row; None if there is no such row."""
     if not values:
         return await get(db, model, keys)
     table = _table(model)
     which = *_equal(table, keys), _living_one(table.name, keys)
-    return await db.one(update(table).where(*which).returning(*table.c), values)
+    terms = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
+    params = {name: value for name, value in values.items() if name not in terms}
+    return await db.one(update(table).where(*which).values(terms).returning(*table.c), params)
 
 
 async def remove(db: Executor, model: type[SQLModel], keys: Keys, entry: str) -> bool:

@@ -28,6 +28,7 @@ Purpose = Literal["instructions", "body", "content", "details", "required_action
 """For what it was sealed: the column that it is in, in whichever table."""
 
 MARK = "assistantd.sealed.1."
+SPOKEN = "message_creation"
 TEXTS = frozenset({"instructions", "body"})
 VALUES = frozenset({"content", "details", "required_action"})
 _ITEMS, _ITEM = "context", "unfinished"  # columns of statements that put rows together as JSON
@@ -202,12 +203,17 @@ def _parameter(value: Any, written: Callable[[Any], Any]) -> Any:
 def _written(given: Secret, key: Opened | None) -> Any:
     if given.purpose in TEXTS:
         return given.value and _text(given.purpose, given.value, key)
-    if key is None:
+    if key is None or _says_nothing(given):
         return given.value
     content = orjson.dumps(given.value)
     if b"\\u0000" in content and _NULL.search(content):
         raise UnstorableError("a null character")
     return [_word(key, given.purpose, content), *_files(content)]
+
+
+def _says_nothing(given: Secret) -> bool:
+    """Are these the details of a step that is a message? They are its id, and stay as they are, for SQL to read."""
+    return given.purpose == "details" and given.value.get("type") == SPOKEN
 
 
 def _text(purpose: str, text: str, key: Opened | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import TextClause, text
 
 from shared.database import Database, Row, to_json
-from shared.vault.contents import MARK, TEXTS, Purpose
+from shared.vault.contents import MARK, SPOKEN, TEXTS, Purpose
 
 AT_ONCE = 200  # rows of one statement
 ROUNDS = 5
@@ -152,7 +152,8 @@ def _waits(column: str) -> str:
         # Each line is either a word of that key or waits: instructions may be put together of several.
         return f"""({column} <> '' AND EXISTS (
         SELECT FROM regexp_split_to_table({column}, E'\\n') AS line WHERE NOT starts_with(line, {begins})))"""
-    return f"({column} IS NOT NULL AND NOT coalesce(starts_with({column} ->> 0, {begins}), false))"
+    content = f"{column} IS NOT NULL AND {column} ->> 'type' IS DISTINCT FROM '{SPOKEN}'"
+    return f"({content} AND NOT coalesce(starts_with({column} ->> 0, {begins}), false))"
 
 
 def _lies(place: Place, of: str = "") -> str:

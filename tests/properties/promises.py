@@ -1,7 +1,8 @@
 """The promises of `shared/runs/__init__.py` as queries over a database that keeps a history of its runs.
 
 Each query returns the ids of what breaks the sentence, so nothing returned means kept. The history is a trigger's, for
-the rows alone don't tell where they have been. The state machine asks after each step, chaos at its end.
+the rows alone don't tell where they have been. The state machine asks after each step, chaos at its end; where
+content is sealed, as in chaos, it isn't asked which tools a step calls.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ PROMISES = {
     "[RUN-1] a step waits only while its run waits for the client, or for a tool of ours": f"""
         SELECT run_steps.id FROM run_steps JOIN runs ON runs.id = run_id
         WHERE run_steps.status = 'in_progress' AND (runs.status IN {in_sql(TERMINAL)}
-          OR runs.status <> 'requires_action' AND NOT details @? '$.tool_calls[*].type ? (@ <> "function")')""",
+          OR runs.status <> 'requires_action' AND jsonb_typeof(details) = 'object'
+          AND NOT details @? '$.tool_calls[*].type ? (@ <> "function")')""",
     "[RUN-2] one step of a run waits at a time, and it is the last": """
         SELECT waits.id FROM run_steps AS waits JOIN run_steps AS later USING (run_id)
         WHERE waits.status = 'in_progress' AND later.position > waits.position""",
