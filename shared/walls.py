@@ -17,12 +17,16 @@ from collections.abc import Generator
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline
+from psycopg.generators import send
 
 TENANT = "assistantd_tenant"
 SETTING = "assistantd.project"
 
 ENTER = f"SELECT set_config('{SETTING}', %s, true), set_config('role', '{TENANT}', true)"
 """What comes before a statement, to be filled in with a project's id: it holds until the transaction ends."""
+
+
+_NAME = b"_pg3_"  # and a number, counted up on each connection: how psycopg names what it prepares
 
 
 class WalledConnection(AsyncConnection[Any]):
@@ -48,6 +52,7 @@ class WalledCursor(AsyncCursor[Any]):
         pipeline: Any = AsyncPipeline(connection, _no_lock=True)
         connection._pipeline = pipeline
         problem: BaseException | None = None
+        statements_before = connection._prepared._prepared_idx
         try:
             yield from pipeline._enter_gen()
             try:
@@ -57,6 +62,7 @@ class WalledCursor(AsyncCursor[Any]):
                 yield from _send_and_receive(pipeline)
         except BaseException as error:
             problem = error
+            _forget_prepared(connection._prepared, statements_before)
             raise
         finally:
             pipeline._exit(problem)
@@ -70,9 +76,20 @@ class WalledCursor(AsyncCursor[Any]):
 
 
 def _send_and_receive(pipeline: Any) -> Generator[Any, Any, None]:
-    """Send all that is queued and the end of the transaction, in one write, and hand results to who waits for them."""
+    """Send all that is queued and the end of the transaction, in one write if the socket takes it, and hand results to
+    who waits for them.
+    """
     pipeline._enqueue_sync()
     while pipeline.command_queue:
         pipeline.command_queue.popleft()()
-    yield from pipeline._communicate_gen()
+    yield from send(pipeline.pgconn)
     yield from pipeline._fetch_gen(flush=False)
+
+
+def _forget_prepared(prepared: Any, since: int) -> None:
+    """Take back that statements were prepared in this turn: it has failed, and they may not have been. psycopg takes
+    those for prepared that it has asked for, and would execute by a name which the server doesn't know, for ever.
+    """
+    for key, name in [*prepared._names.items()]:
+        if int(name.removeprefix(_NAME)) >= since:
+            del prepared._names[key]

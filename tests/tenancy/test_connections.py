@@ -1,6 +1,8 @@
 """Many speak over few connections, each as who they are, whatever became of the statement before theirs."""
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import ClassVar, TypeVar
@@ -9,7 +11,7 @@ import pytest
 from psycopg.abc import PQGen
 from psycopg.waiting import Wait
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from infra.embedded.postgres import Postgres
 from shared import ids
@@ -44,7 +46,7 @@ async def url(postgres: Postgres) -> str:
 
 
 class Watched(WalledConnection):
-    """A connection that notes for what it waits: the first time because it has something to write."""
+    """A connection that notes for what it waits."""
 
     waits: ClassVar[list[Wait]] = []
 
@@ -101,7 +103,52 @@ async def test_all_of_it_leaves_in_one_write(url: str, monkeypatch: pytest.Monke
         Watched.waits.clear()
         assert await seen(database.within(MINE)) == [MINE]
 
-    assert [wait for wait in Watched.waits if wait & Wait.W] == [Wait.RW]
+    assert Watched.waits
+    assert set(Watched.waits) == {Wait.R}, "a socket that has room is written to without being waited for"
+
+
+@pytest.mark.parametrize("megabytes", [1, 40])
+async def test_a_large_statement_leaves_as_well(single: Database, megabytes: int) -> None:
+    """More than the socket takes at once."""
+    said = "a" * megabytes * 1024 * 1024
+    async with asyncio.timeout(30):
+        row = await single.within(MINE).one(text("SELECT length(:said) AS length, :said AS said"), {"said": said})
+    assert row == {"length": len(said), "said": said}
+    await everybody_is_who_they_are(single)
+
+
+async def test_a_statement_that_could_not_be_prepared_is_prepared_later(single: Database, aside: Executor) -> None:
+    """Psycopg prepares what it sends for the sixth time, here while the statement can't be planned."""
+    statement = text("SELECT project_id FROM assistants, later")
+    await aside.all(text("CREATE TABLE later AS SELECT 1 AS one; GRANT SELECT ON later TO assistantd_tenant"))
+    for _turn in range(5):
+        await single.within(MINE).all(statement)
+    await aside.all(text("ALTER TABLE later RENAME TO sooner"))
+    with pytest.raises(DBAPIError, match="later"):
+        await single.within(MINE).all(statement)
+    await aside.all(text("ALTER TABLE sooner RENAME TO later"))
+    for _turn in range(7):
+        assert await single.within(MINE).all(statement) == [{"project_id": MINE}]
+
+
+async def test_failures_are_told_as_what_they_are(single: Database) -> None:
+    """However the answer comes in: in one piece with the end of the transaction, or before it, as on a busy loop."""
+    enough = asyncio.Event()
+
+    async def be_busy() -> None:
+        while not enough.is_set():
+            ends = time.perf_counter() + random.random() * 0.002  # no secret
+            while time.perf_counter() < ends:
+                pass
+            await asyncio.sleep(0)
+
+    busy = asyncio.create_task(be_busy())
+    for _ in range(400):
+        with pytest.raises(DataError):
+            await single.within(MINE).all(text("SELECT 1 / (length(current_user) - length(current_user))"))
+    enough.set()
+    await busy
+    await everybody_is_who_they_are(single)
 
 
 async def succeed(database: Database, _: Executor) -> None:
