@@ -53,7 +53,8 @@ async def once(request: Request, project_id: str, handle: Callable[[Request], Aw
     fingerprint = await _fingerprint(request)
     held_back, response, kept = _HeldBack(), None, None
     async with services.executor.transaction(IDLE_WITHIN) as transaction:
-        if await transaction.one(statements.TAKE, {**used, "fingerprint": fingerprint}) is not None:
+        told = Secret("fingerprint", fingerprint)  # it would confirm who guesses what was said
+        if await transaction.one(statements.TAKE, {**used, "fingerprint": told}) is not None:
             request.state.services = dataclasses.replace(
                 services, executor=transaction, outbox=held_back, doorbell=Doorbell(held_back)
             )

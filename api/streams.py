@@ -104,7 +104,8 @@ class Streams:
         except (*AWAY, ValueError, SQLAlchemyError, ContentUnavailable) as error:
             log.warning("streams.log_unreadable", run_id=reader.run_id, error=type(error).__name__)
             if not reader.told_to_stop:
-                await asyncio.sleep(RECONNECT_AFTER_S)
+                away = not isinstance(error, ContentUnavailable)
+                await asyncio.sleep(RECONNECT_AFTER_S if away else LOOK_EVERY_S)
                 reader.try_again()
                 return False
             entries = []

@@ -97,7 +97,7 @@ class Transaction:
         async with self._connection.begin_nested():
             rows = await _rows(self._connection, statement, params)
         if self._project_id is not None:
-            await self._contents.decode(rows)
+            await self._contents.decode(rows, self._project_id)
         return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
@@ -135,7 +135,9 @@ class Database:
         self._wanting = 0
         self.pool_size = pool_size
         self.contents = Contents()
-        """Content is sealed by these, once they have a vault (`shared/vault/databases.py`)."""
+        """Content is sealed by these, once they have a vault."""
+        self.keys: Database | None = None
+        """Connections of the vault's own, if there is one: a key may be looked for by who holds one of these."""
 
     @property
     def in_use(self) -> int:
@@ -168,7 +170,7 @@ class Database:
                 raise
             rows = await self._all(statement, params, project_id)
         if project_id is not None:
-            await self.contents.decode(rows)
+            await self.contents.decode(rows, project_id)
         return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
@@ -211,6 +213,8 @@ class Database:
     async def close(self) -> None:
         """Close the connections that are not in use; those in use close when they are given back."""
         await self._engine.dispose()
+        if self.keys is not None:
+            await self.keys.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -254,7 +258,7 @@ class Session:
         """Execute, commit and return every row."""
         rows = await _rows(self._connection, statement, await self._contents.encode(params, self._project_id))
         if self._project_id is not None:
-            await self._contents.decode(rows)
+            await self._contents.decode(rows, self._project_id)
         return rows
 
     async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:

@@ -18,7 +18,7 @@ from shared.queue import Doorbell
 from shared.redis import Outbox
 from shared.settings import Settings
 from shared.usage.prices import PriceList
-from shared.vault.databases import database_of
+from shared.vault.databases import database_of, require_keys
 from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
@@ -60,10 +60,16 @@ class WorkerServices:
         return self._deps
 
     async def start(self) -> None:
-        """Open everything and begin the duties that go on for ever."""
+        """Open everything and begin the duties that go on for ever. Raises NoMasterKey if it could open nothing that
+        others have sealed: every run that it claimed would have waited for another worker.
+        """
         settings = self._settings
-        outbox = Outbox(settings.redis_url)
         database = database_of(settings)
+        try:
+            await require_keys(database)
+        except (SQLAlchemyError, OSError) as error:  # it may be away to begin with
+            log.warning("worker.keys_not_looked_at", error=type(error).__name__)
+        outbox = Outbox(settings.redis_url)
         self._deps = Deps(
             settings=settings,
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",

@@ -14,6 +14,8 @@ from api.errors import UNAVAILABLE
 from api.json_route import PlainRoute
 from api.replies import Reply, reply
 from shared.database import SCHEMA_VERSION, WALL_STANDS
+from shared.vault.databases import require_keys
+from shared.vault.masters import NoMasterKey
 
 router = APIRouter(route_class=PlainRoute)
 
@@ -62,7 +64,8 @@ async def _database(services: TheServices) -> str:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             await services.database.one(SCHEMA_VERSION)
             await services.database.within(NOBODY).one(WALL_STANDS)
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
+            await require_keys(services.database)
+    except (SQLAlchemyError, OSError, TimeoutError, NoMasterKey) as error:
         return type(error).__name__
     return "ok"
 

@@ -73,7 +73,8 @@ def seal(
             print(f"{await store.keys.retire(command_line())} data keys retired", file=sys.stderr)
         content = await reseal_content(db)
         files = await reseal(db, store)
-        forgotten = 0 if content.left else await store.keys.forget(command_line())
+        whole = not content.left and not content.unreadable
+        forgotten = await store.keys.forget(command_line()) if whole else 0
         return f"{content}\n{files}\n{forgotten} retired keys forgotten"
 
     print(_with_database(data_dir, done))

@@ -17,7 +17,7 @@ from shared.runs.status import TERMINAL, RunStatus
 from shared.threads import commands as threads
 from shared.threads.statements import ACTIVE_RUN
 from shared.tracing import spans
-from shared.vault.contents import Secret
+from shared.vault.contents import Opens, Secret
 from shared.wire.fields import Dialect
 
 WhenBusy = Literal["reject", "enqueue", "cancel_active"]
@@ -104,7 +104,10 @@ async def create_with_thread(
     Raises NotFound if there is no such assistant, and then there is no thread either.
     """
     values = {**_creation(project_id, run_id, params, dialect, defaults), "api_key_id": api_key_id, "enqueue": False}
-    row = found(await db.one(statements.CREATE_WITH_THREAD, values), "assistant", params["assistant_id"])
+    row = await db.one(statements.CREATE_WITH_THREAD, values)
+    if row is None:
+        await assistants.get(db, project_id, params["assistant_id"])
+        raise NotFound("assistant", params["assistant_id"])  # it was deleted, and made anew meanwhile
     metrics.CREATED.inc()
     return row
 
@@ -197,6 +200,7 @@ def _creation(
         **json_words,
         "instructions": Secret("instructions", params["instructions"]),
         "additional": Secret("instructions", params["additional"]),
+        "opens": Opens(),
         "project_id": project_id,
         "run_id": run_id,
         "dialect": dialect,

@@ -28,7 +28,7 @@ from shared.runs.transitions import Cancel, Holder, Now, OutOfAttempts, Reason, 
 from shared.threads.statements import INSERT_THREAD, begin_activity, insert_messages, touch
 from shared.tracing.sql import named
 from shared.usage.facts import plain
-from shared.vault.contents import Json, Secret, secret
+from shared.vault.contents import MARK, UNSEALED, Json, Secret, secret
 
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
@@ -53,7 +53,10 @@ FROM thread, assistant
 WHERE :enqueue OR NOT thread.busy
 RETURNING *"""
 
-_ASSISTANT = "SELECT * FROM assistants WHERE id = :assistant_id AND project_id = :project_id"
+# A process without keys begins no run of what it can't open: it could not answer, and would be asked again.
+_ASSISTANT = f"""
+SELECT * FROM assistants WHERE id = :assistant_id AND project_id = :project_id AND (CAST(:opens AS boolean)
+  OR coalesce(starts_with(instructions, '{UNSEALED}') OR NOT starts_with(instructions, '{MARK}'), true))"""
 
 CREATE = text(f"""
 WITH assistant AS ({_ASSISTANT}),
@@ -146,12 +149,14 @@ UPDATE runs SET rung_at = now() WHERE id IN (
 RETURNING id, thread_id, project_id""")
 
 
-# The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread.
+# The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread. If
+# somebody has locked it, none: those behind it wait on, and the sweeper promotes.
 PROMOTE = text(f"""
 WITH next AS (
   UPDATE runs SET waiting = false, rung_at = now() WHERE id = (
-    SELECT id FROM runs WHERE thread_id = :thread_id AND {WAITS_FOR_THREAD} ORDER BY created_at, id
-    LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM runs WHERE {WAITS_FOR_THREAD} AND id = (
+      SELECT id FROM runs WHERE thread_id = :thread_id AND {WAITS_FOR_THREAD} ORDER BY created_at, id LIMIT 1)
+    FOR UPDATE SKIP LOCKED)
   AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}) RETURNING *),
   added AS ({insert_messages("next", "thread_id", "next.messages_to_come")} RETURNING thread_id, created_at),
   active AS ({touch("added")})

@@ -92,7 +92,11 @@ def look(kind: Kind, columns: tuple[str, ...]) -> TextClause:
     """
     living = _LIVING.replace("deleted_at", "kept.deleted_at") if kind.table in _DELETED_LATER else ""
     same = " AND ".join(_same(column) for column in columns if column not in UNCOMPARED.union(SECRETS)) or "true"
-    kept = "".join(f", kept.{column}" for column in columns if column in SECRETS)
+    kept = "".join(
+        f", CASE WHEN kept.project_id = :project_id THEN kept.{column} END AS {column}"
+        for column in columns
+        if column in SECRETS
+    )
     whole = " AND ".join(f"{table}.id IS NOT NULL" for _, table in kind.parents) or "true"
     keys = [column for column, _ in kind.parents] if kind.name == "vector_store_files" else ["id"]
     place = " AND ".join(f"kept.{key} = new.{key}" for key in keys)

@@ -10,6 +10,7 @@ which the value names, so that SQL finds those. No plain value looks like either
 else is sealed an object, and a plain text with a mark in it is made a word as well, without a key.
 """
 
+import asyncio
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -24,18 +25,23 @@ from shared.vault.opened import DamagedError, Opened
 if TYPE_CHECKING:
     from shared.vault.vault import Vault
 
-Purpose = Literal["instructions", "body", "content", "details", "required_action"]
+Purpose = Literal["instructions", "body", "fingerprint", "content", "details", "required_action"]
 """For what it was sealed: the column that it is in, in whichever table."""
 
 MARK = "assistantd.sealed.1."
 SPOKEN = "message_creation"
-TEXTS = frozenset({"instructions", "body"})
+TEXTS = frozenset({"instructions", "body", "fingerprint"})
 VALUES = frozenset({"content", "details", "required_action"})
-_ITEMS, _ITEM = "context", "unfinished"  # columns of statements that put rows together as JSON
-_COLUMNS = TEXTS | VALUES | {_ITEMS, _ITEM}
+TO_COME = "messages_to_come"  # a column with whole messages
+_ITEMS, _ITEM = frozenset({"context", TO_COME}), "unfinished"  # and those of statements that put rows together as JSON
+_COLUMNS = TEXTS | VALUES | _ITEMS | {_ITEM}
+_A_WHILE = 50  # items that are opened before others have their turn on the loop
 
 _NO_KEY = UUID(int=0)
+UNSEALED = f"{MARK}{_NO_KEY.hex}."
+"""Begins a word that everybody can read."""
 _WORD = re.compile(rf"^{re.escape(MARK)}([0-9a-f]{{32}})\.([0-9A-Za-z+/=]*)$", re.MULTILINE)
+_BEGINS = re.compile(rf"^{re.escape(MARK)}", re.MULTILINE)
 _FILE = re.compile(rb'"(file-[0-9A-Za-z]{20,64})"')  # an id, of ours or of OpenAI's
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -67,7 +73,11 @@ class Json:
         self.value = value
 
 
-_OURS = frozenset({Secret, Json})
+class Opens:
+    """A parameter that says whether sealed content can be opened by this process."""
+
+
+_OURS = frozenset({Secret, Json, Opens})
 
 
 def secret(record: Mapping[str, Any], *purposes: Purpose) -> dict[str, Any]:
@@ -120,67 +130,87 @@ class Contents:
                 raise LookupError(f"{given.purpose}: content is written within a project")
             return _written(given, key)
 
-        return {name: _parameter(value, written) for name, value in params.items()}
+        return {
+            name: self.vault is not None if isinstance(value, Opens) else _parameter(value, written)
+            for name, value in params.items()
+        }
 
-    async def decode(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Open in place what is sealed in these rows. Raises ContentUnavailable; some may be open then."""
+    async def decode(self, rows: Sequence[dict[str, Any]], project_id: str | None = None) -> None:
+        """Open in place what is sealed in these rows, of this project or each of the one that it names.
+
+        Raises ContentUnavailable; some may be open then.
+        """
         columns = _COLUMNS.intersection(rows[0]) if rows else ()
         for row in rows:
+            whose = project_id or row.get("project_id")
             for name in columns:
                 if (value := row[name]) is not None:
-                    row[name] = await self._column(name, value)
+                    row[name] = await self._column(name, value, whose)
 
-    async def anew(self, purpose: Purpose, stored: Any, key: Opened | None) -> Any:
+    async def anew(self, purpose: Purpose, stored: Any, key: Opened | None, project_id: str) -> Any:
         """What is to lie in a row in place of what does, if that key is to seal it. Raises ContentUnavailable."""
         if stored is None:
             return None
-        return _written(Secret(purpose, await self._column(purpose, stored)), key)
+        return _written(Secret(purpose, await self._column(purpose, stored, project_id)), key)
 
-    async def _column(self, name: str, value: Any) -> Any:
-        if name == _ITEMS:
-            return [await self._item(item) for item in value]
-        if name == _ITEM:
-            return await self._item(value)
-        return await (self._text(name, value) if name in TEXTS else self._value(name, value))
+    async def _column(self, name: str, value: Any, whose: str | None) -> Any:
+        try:
+            if name in _ITEMS:
+                return await self._items(value, whose)
+            if name == _ITEM:
+                return await self._item(value, whose)
+            return await (self._text(name, value, whose) if name in TEXTS else self._value(name, value, whose))
+        except DamagedError as error:
+            raise ContentUnavailable(f"{name}: {error}") from None
+        except ValueError:  # no base64, no UTF-8, no JSON
+            raise ContentUnavailable(f"{name}: it is not what was sealed") from None
 
-    async def _item(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: await self._value(name, value) if name in VALUES else value for name, value in item.items()}
+    async def _items(self, items: Sequence[Mapping[str, Any]], whose: str | None) -> list[dict[str, Any]]:
+        opened: list[dict[str, Any]] = []
+        for number, item in enumerate(items, 1):
+            opened.append(await self._item(item, whose))
+            if number % _A_WHILE == 0:
+                await asyncio.sleep(0)
+        return opened
 
-    async def _value(self, purpose: str, value: Any) -> Any:
-        word = sealed_word(value)
-        return value if word is None else orjson.loads(await self._open(purpose, word))
+    async def _item(self, item: Mapping[str, Any], whose: str | None) -> dict[str, Any]:
+        return {
+            name: await self._value(name, value, whose) if name in VALUES else value for name, value in item.items()
+        }
 
-    async def _text(self, purpose: str, value: str) -> str:
+    async def _value(self, purpose: str, value: Any, whose: str | None) -> Any:
+        if not isinstance(value, list) or not value or not isinstance(value[0], str):
+            return value
+        word = _WORD.fullmatch(value[0])
+        if word is None:
+            raise DamagedError("it is no sealed word")
+        return orjson.loads(await self._open(purpose, word, whose))
+
+    async def _text(self, purpose: str, value: str, whose: str | None) -> str:
         if MARK not in value:
             return value
         pieces: list[str] = []
         end = 0
         for word in _WORD.finditer(value):
-            pieces += value[end : word.start()], (await self._open(purpose, word)).decode()
+            pieces += _plain(value[end : word.start()]), (await self._open(purpose, word, whose)).decode()
             end = word.end()
-        return "".join([*pieces, value[end:]])
+        return "".join([*pieces, _plain(value[end:])])
 
-    async def _open(self, purpose: str, word: re.Match[str]) -> bytes:
-        key_id, sealed = UUID(word[1]), b64decode(word[2])
+    async def _open(self, purpose: str, word: re.Match[str], whose: str | None) -> bytes:
+        key_id, sealed = UUID(word[1]), b64decode(word[2], validate=True)
         if key_id == _NO_KEY:
             return sealed
         key = await self.find(key_id)
-        try:
-            return key.open(sealed, purpose.encode())
-        except DamagedError as error:
-            raise ContentUnavailable(f"{purpose}: {error}") from None
+        if whose is not None and whose != key.project_id:
+            raise DamagedError("it is another project's")
+        return key.open(sealed, purpose.encode())
 
 
-def sealed_word(value: Any) -> re.Match[str] | None:
-    """The sealed word of a JSON value, if it is sealed: its first group is the data key's id."""
-    if not isinstance(value, list) or not value or not isinstance(value[0], str):
-        return None
-    return _WORD.fullmatch(value[0])
-
-
-def sealing_keys(text: str) -> list[UUID]:
-    """The keys of the sealed words in a text."""
-    return [key_id for word in _WORD.finditer(text) if (key_id := UUID(word[1])) != _NO_KEY]
+def _plain(text: str) -> str:
+    """What stands between sealed words; a mark begins nothing else."""
+    if _BEGINS.search(text):
+        raise DamagedError("it is no sealed word")
+    return text
 
 
 def _json(value: Any, written: Callable[[Any], Any]) -> str:
@@ -221,7 +251,7 @@ def _text(purpose: str, text: str, key: Opened | None) -> str:
         raise UnstorableError("a null character")
     if key is not None:
         return _word(key, purpose, text.encode())
-    return f"{MARK}{_NO_KEY.hex}.{b64encode(text.encode()).decode()}" if MARK in text else text
+    return f"{UNSEALED}{b64encode(text.encode()).decode()}" if MARK in text else text
 
 
 def _word(key: Opened, purpose: str, content: bytes) -> str:

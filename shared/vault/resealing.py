@@ -11,11 +11,10 @@ from typing import Any
 from sqlalchemy import TextClause, text
 
 from shared.database import Database, Row, to_json
-from shared.vault.contents import MARK, SPOKEN, TEXTS, Purpose
+from shared.vault.contents import MARK, SPOKEN, TEXTS, TO_COME, ContentUnavailable, Purpose
 
 AT_ONCE = 200  # rows of one statement
 ROUNDS = 5
-TO_COME = "messages_to_come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ PLACES = (
     Place("runs", {"instructions": "instructions", "required_action": "required_action", TO_COME: "content"}),
     Place("messages", {"content": "content"}),
     Place("run_steps", {"details": "details"}),
-    Place("idempotency_keys", {"body": "body"}, ("project_id", "key")),
+    Place("idempotency_keys", {"fingerprint": "fingerprint", "body": "body"}, ("project_id", "key")),
 )
 """In an order in which nothing is copied from what follows into what has been gone through: runs copy instructions of
 assistants, messages come from runs that waited.
@@ -63,38 +62,48 @@ async def look(db: Database) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Resealed:
-    """How many rows have been sealed, and how many could not be, for somebody always had hold of them."""
+    """How many rows have been sealed, how many could not be, for somebody always had hold of them, and which can't be
+    opened.
+    """
 
     sealed: int
     left: int
+    unreadable: Sequence[str] = ()
 
     def __str__(self) -> str:
-        """A line for people."""
-        return f"content: {self.sealed} rows sealed" + (f", {self.left} left: run it again" if self.left else "")
+        """A line for people, and one for each row that can't be opened."""
+        told = f"content: {self.sealed} rows sealed" + (f", {self.left} left: run it again" if self.left else "")
+        return "\n".join([told, *self.unreadable])
 
 
 async def reseal(db: Database) -> Resealed:
-    """Seal by its project's key in use what isn't. A crash leaves the rest as it was.
-
-    Raises ContentUnavailable; then, too, it goes on where it is begun again.
-    """
+    """Seal by its project's key in use what isn't. A crash leaves the rest as it was, to be sealed by the next call."""
     sealed = left = 0
+    unreadable: dict[str, str] = {}
     for place in PLACES:
         skipped = 0
         for _ in range(ROUNDS):
-            done, skipped = await _round(db, place)
+            done, skipped = await _round(db, place, unreadable)
             sealed += done
             if not skipped:
                 break
         left += skipped
-    return Resealed(sealed, left)
+    return Resealed(sealed, left, [f"{row}: {reason}" for row, reason in unreadable.items()])
 
 
-async def _round(db: Database, place: Place) -> tuple[int, int]:
-    """Once through a table; returns how many rows were sealed, and how many were not."""
+async def _round(db: Database, place: Place, unreadable: dict[str, str]) -> tuple[int, int]:
+    """Once through a table; returns how many rows were sealed, and how many were not. Says what is unreadable, and
+    why.
+    """
     sealed = skipped = 0
     async for page in _pages(db, place):
-        if changed := [await _anew(db, place, row) for row in page if row["waits"]]:
+        changed: list[dict[str, Any]] = []
+        for row in page:
+            try:
+                changed += [await _anew(db, place, row)] if row["waits"] else []
+            except ContentUnavailable as error:
+                unreadable[f"{place.table} {' '.join(row[key] for key in place.keys)}"] = str(error)
+        if changed:
             done = await db.all(_write(place), {"rows": to_json(changed)})
             sealed += len(done)
             skipped += len(changed) - len(done)
@@ -116,10 +125,11 @@ async def _anew(db: Database, place: Place, row: Row) -> dict[str, Any]:
     for column, purpose in place.columns.items():
         if column == TO_COME:
             told[column] = [
-                {**message, purpose: await db.contents.anew(purpose, message[purpose], key)} for message in row[column]
+                {**message, purpose: await db.contents.anew(purpose, message[purpose], key, row["project_id"])}
+                for message in row[column]
             ]
         else:
-            told[column] = await db.contents.anew(purpose, row[column], key)
+            told[column] = await db.contents.anew(purpose, row[column], key, row["project_id"])
     return told
 
 

@@ -16,6 +16,9 @@ INSERT INTO data_keys (id, project_id, master, wrapped)
 SELECT :id, projects.id, :master, :wrapped FROM projects WHERE id = :project_id
 ON CONFLICT (project_id) WHERE retired_at IS NULL DO NOTHING""")
 
+ONE_BY_EACH = text("""
+SELECT DISTINCT ON (master) * FROM data_keys WHERE retired_at IS NULL ORDER BY master, id""")
+
 BY_OTHERS = text("SELECT * FROM data_keys WHERE master <> :master ORDER BY id LIMIT :at_most")
 
 REWRAP = text(f"""

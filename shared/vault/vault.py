@@ -54,8 +54,8 @@ class Vault:
             raise ShreddedError(f"the project {project_id} is gone")
         for retired in rows[1:]:  # so that rows find theirs at hand
             with suppress(NoMasterKey):
-                self._remember(await self._open(retired))
-        opened = await self._open(rows[0])
+                self._remember(await self.open(retired))
+        opened = await self.open(rows[0])
         self._current[project_id] = self._remember(opened)
         return opened
 
@@ -73,7 +73,7 @@ class Vault:
         row = await self._db.one(statements.FIND, {"id": key_id})
         if row is None:
             raise ShreddedError(f"the data key {key_id} is gone")
-        return self._remember(await self._open(row))[0]
+        return self._remember(await self.open(row))[0]
 
     async def rewrap(self, by: Actor) -> int:
         """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey.
@@ -83,7 +83,7 @@ class Vault:
         count = 0
         while rows := await self._db.all(statements.BY_OTHERS, {"master": self._masters.current, "at_most": AT_ONCE}):
             for row in rows:
-                wrapped = await self._masters.wrap((await self._open(row)).secret, _bound_to(row["id"]))
+                wrapped = await self._masters.wrap((await self.open(row)).secret, _bound_to(row["id"]))
                 told = entry(by, "data_key.rewrapped", str(row["id"]), row["project_id"])
                 params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current, "entry": told}
                 done = await self._db.one(statements.REWRAP, {**params, "former": row["master"]})
@@ -120,7 +120,8 @@ class Vault:
         params = {"id": key_id, "project_id": project_id, "master": self._masters.current, "wrapped": wrapped}
         await self._db.all(statements.ADD, params)
 
-    async def _open(self, row: Row) -> Opened:
+    async def open(self, row: Row) -> Opened:
+        """The data key of this row. Raises NoMasterKey."""
         secret = await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
         return Opened(row["id"], row["project_id"], secret)
 

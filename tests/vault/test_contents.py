@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -22,14 +23,17 @@ from shared.removals.retention import _NAMED  # pyright: ignore[reportPrivateUsa
 from shared.runs import commands as runs
 from shared.threads import commands as threads
 from shared.vault.contents import MARK, Contents, ContentUnavailable, Json, Secret, UnstorableError
-from shared.vault.masters import MasterKeys
+from shared.vault.databases import require_keys
+from shared.vault.masters import MasterKeys, NoMasterKey
 from shared.vault.opened import Opened
 from shared.vault.resealing import look, reseal
 from shared.vault.vault import Vault
 from shared.wire.assistants import CreateAssistant
-from shared.wire.runs import CreateRun
+from shared.wire.runs import CreateRun, CreateThreadAndRun
 from shared.wire.threads import CreateMessage, CreateThread
 from tests.vault import OTHER, PROJECT, project_database
+from worker.runs.claim import claim
+from worker.runs.live import Live
 
 MASTER, PLANTED = bytes(32), "the numbers of the fourth quarter"
 FILE = ids.new("file")
@@ -127,7 +131,11 @@ async def test_content_is_a_projects(database: Database, url: str) -> None:
 HARMS = {
     "another column's": "required_action = (SELECT content FROM messages LIMIT 1), status = 'requires_action'",
     "cut off": "instructions = left(instructions, 53 + 4)",
+    "cut off within a character": "instructions = left(instructions, 53 + 5)",
     "changed": "instructions = overlay(instructions PLACING 'AAAA' FROM 80 FOR 4)",
+    "of other characters": "instructions = overlay(instructions PLACING '!!!!' FROM 80 FOR 4)",
+    "another project's": "instructions = (SELECT instructions FROM assistants WHERE project_id = 'proj_two')",
+    "no word": """required_action = '["assistantd.sealed.1.abc"]', status = 'requires_action'""",
 }
 
 
@@ -135,11 +143,82 @@ HARMS = {
 async def test_it_is_opened_as_it_was_sealed_or_not_at_all(database: Database, harm: str) -> None:
     db = sealing(database).within(PROJECT)
     thread_id, run_id, _ = await talk(db)
+    await talk(database.within(OTHER), OTHER)
 
     await database.all(text(f"UPDATE runs SET {HARMS[harm]} WHERE id = :id"), {"id": run_id})
 
     with pytest.raises(ContentUnavailable, match="it is"):
         await runs.get(db, PROJECT, thread_id, run_id)
+
+
+async def test_messages_of_runs_that_wait_are_opened(database: Database) -> None:
+    db = sealing(database).within(PROJECT)
+    thread_id, _, second = await talk(db)
+
+    (message,) = (await runs.get(db, PROJECT, thread_id, second))["messages_to_come"]
+
+    assert message["content"] == CONTENT
+
+
+async def test_who_has_no_key_begins_no_run_of_what_is_sealed(database: Database, url: str) -> None:
+    """It could not tell of it, and its client would try again."""
+    await talk(sealing(database).within(PROJECT))
+    (assistant,) = await database.all(text("SELECT id FROM assistants"))
+    thread = await threads.create(database.within(PROJECT), PROJECT, CreateThread().params())
+    before = await database.all(text("SELECT count(*) FROM threads"))
+    defaults = runs.Defaults(timedelta(minutes=1), 3)
+    async with Database(url, pool_size=2) as keyless:
+        db = keyless.within(PROJECT)
+        wanted = CreateRun(assistant_id=assistant["id"]).params()
+        with pytest.raises(ContentUnavailable):
+            await runs.create(db, PROJECT, ids.new("run"), thread["id"], wanted, dialect="v2", defaults=defaults)
+        both = CreateThreadAndRun(assistant_id=assistant["id"]).params()
+        with pytest.raises(ContentUnavailable):
+            await runs.create_with_thread(db, PROJECT, ids.new("run"), both, dialect="v2", defaults=defaults)
+        with pytest.raises(NoMasterKey, match="is not set"):
+            await require_keys(keyless)
+
+    assert await database.all(text("SELECT count(*) FROM threads")) == before
+    assert await database.all(text("SELECT id FROM runs WHERE thread_id = :id"), {"id": thread["id"]}) == []
+    await require_keys(database)
+
+
+async def test_a_worker_that_has_no_key_gives_the_run_back(database: Database, url: str) -> None:
+    db = sealing(database).within(PROJECT)
+    thread_id, run_id, _ = await talk(db)
+    async with Database(url, pool_size=2) as keyless:
+        deps: Any = SimpleNamespace(
+            settings=SimpleNamespace(project_concurrency=None, lease_duration=timedelta(seconds=30)),
+            owner="keyless",
+            system=keyless,
+            live=Live(timedelta(seconds=30), claims=2),
+        )
+        assert await claim(run_id, deps) is None
+
+        run = await runs.get(db, PROJECT, thread_id, run_id)
+        assert (run["status"], run["attempts"]) == ("queued", 0)
+        deps.system = database
+        claimed = await claim(run_id, deps)
+    assert claimed is not None
+    assert claimed.run["context"][0]["content"] == CONTENT
+
+
+async def test_a_run_that_is_locked_is_not_overtaken(database: Database) -> None:
+    """By one behind it on its thread, while it is being sealed anew."""
+    db = database.within(PROJECT)
+    thread_id, first, second = await talk(db)
+    (assistant,) = await database.all(text("SELECT id FROM assistants"))
+    wanted = CreateRun(assistant_id=assistant["id"]).params()
+    defaults = runs.Defaults(timedelta(minutes=1), 3)
+    third = ids.new("run")
+    await runs.create(db, PROJECT, third, thread_id, wanted, dialect="v2", defaults=defaults, when_busy="enqueue")
+    await runs.cancel(db, PROJECT, thread_id, first)
+    async with database.transaction(timedelta(seconds=30)) as transaction:
+        await transaction.all(text("SELECT FROM runs WHERE id = :id FOR NO KEY UPDATE"), {"id": second})
+        assert await runs.promote(database, thread_id) is None
+    promoted = await runs.promote(database, thread_id)
+    assert promoted is not None
+    assert promoted["id"] == second
 
 
 async def test_without_its_key_it_is_not_to_be_had(database: Database) -> None:
@@ -274,6 +353,21 @@ async def test_what_lies_plain_is_sealed_afterwards_and_by_other_keys(database: 
     await runs.cancel(db, PROJECT, thread_id, first)
     await runs.promote(database, thread_id)
     assert [row["content"] for row in await db.all(text("SELECT content FROM messages"))] == [CONTENT] * 3
+
+
+async def test_a_row_that_cannot_be_opened_is_named_and_keeps_no_other_back(database: Database) -> None:
+    await talk(sealing(database).within(PROJECT))
+    vault = database.contents.vault
+    assert vault is not None
+    await vault.retire(command_line())
+    (message, _) = await database.all(text("SELECT id FROM messages ORDER BY id"))
+    await database.all(
+        text("UPDATE messages SET content = jsonb_build_array(left(content ->> 0, 80)) WHERE id = :id"), message
+    )
+
+    told = str(await reseal(database))
+
+    assert told == f"content: 4 rows sealed\nmessages {message['id']}: content: it is not what was sealed"
 
 
 async def test_each_project_has_keys_of_its_own(database: Database) -> None:

@@ -1,16 +1,18 @@
 """Keys are changed while clients talk: nothing is lost, nothing fails, and in the end the old keys are not needed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from openai import AsyncOpenAI
 
+from infra.embedded.postgres import Postgres
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
-from tests.system import Project, System
+from tests.system import Project, System, create_database, redis_apart
 from tests.vault.test_commands import command
 from tests.vector_stores import POLL_MS
 
@@ -62,6 +64,23 @@ class Clients:
         return [part.text.value for message in messages.data for part in message.content if part.type == "text"]
 
 
+@pytest.fixture(scope="module")
+def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel) -> Iterator[System]:
+    """Whose keys are all forgotten in the end."""
+    root = room / "rotation"
+    root.mkdir()
+    made = System(root, create_database(postgres.url, "rotation"), redis_apart(redis_url), model.base_url)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def project(system: System) -> AsyncIterator[Project]:
+    async with Project.of(system) as tenant:
+        yield tenant
+
+
 @pytest.mark.timeout(180)
 async def test_keys_are_changed_while_clients_talk(project: Project, system: System, model: ScriptedModel) -> None:
     clients = Clients(project.client, model)
@@ -86,12 +105,6 @@ async def test_keys_are_changed_while_clients_talk(project: Project, system: Sys
 @asynccontextmanager
 async def another_api(system: System, project: Project) -> AsyncGenerator[AsyncOpenAI]:
     """An API process that remembers no key."""
-    before = system.base_url
-    process = system.spawn_api()
-    try:
-        process.wait_until_ready()
-        async with Project.known(system, project.key) as known:
-            yield known.client
-    finally:
-        process.stop()
-        system.base_url = before
+    system.spawn_api().wait_until_ready()
+    async with Project.known(system, project.key) as known:
+        yield known.client

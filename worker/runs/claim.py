@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database import Database, Row
 from shared.runs import statements, transitions
+from shared.runs.records import Records
 from shared.runs.statements import TURN, ContextLimits
 from shared.runs.transitions import Transition
 from shared.vault.contents import ContentUnavailable
@@ -36,7 +38,7 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
 
     Claims leave the better part of the connections to settlements, which have a lease to keep. A run on its last
     attempt is left for later where `Live` has no room for it: it is rung for again soon. One whose content can't be
-    opened here is left to its lease, after which others may take it who have the key; like a crash it costs an attempt.
+    opened here is given back, for others may have its key: it is rung for again soon.
     """
     at_once = deps.settings.project_concurrency
     async with deps.live.claiming:
@@ -55,8 +57,11 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
     try:
         await deps.system.contents.decode([row])
         return Claimed(row, sent, await deps.system.contents.key(row["project_id"]))
-    except ContentUnavailable as error:
-        log.error("claim.content_unavailable", run_id=row["id"], reason=str(error))  # noqa: TRY400 # the reason says it
+    except (ContentUnavailable, SQLAlchemyError) as error:
+        reason = str(error) if isinstance(error, ContentUnavailable) else type(error).__name__
+        log.error("claim.content_unavailable", run_id=row["id"], reason=reason)  # noqa: TRY400 # the reason says it
+        back = statements.settle(transitions.release(), row["id"], row["term"], Records())
+        await deps.system.one(back.sql, back.params)
         return None
 
 
