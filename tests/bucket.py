@@ -17,8 +17,8 @@ from uuid import uuid4
 from aiobotocore.session import get_session
 from pydantic import SecretStr
 
-from infra.embedded.process import free_port
 from shared.files.s3 import Credentials, S3Store
+from tests.ports import free_port
 
 KEY, SECRET = "test-key", "test-secret-of-the-bucket"
 CREDENTIALS = Credentials(KEY, SecretStr(SECRET), None)

@@ -23,12 +23,12 @@ import psycopg
 from openai import AsyncOpenAI
 from psycopg import sql
 
-from infra.embedded.process import free_port
 from shared.audit.actor import command_line
 from shared.database import Database
 from shared.migrations import upgrade
 from shared.projects import keys
 from tests.conformance.schema.recorder import Recorder
+from tests.ports import free_port
 
 ENCRYPTION_KEY = base64.b64encode(b"tests' own master key, 32 bytes.").decode()
 TEMPLATE = "migrated"  # what databases of tests are copied from: a tenth of the time that migrations take

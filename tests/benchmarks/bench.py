@@ -15,12 +15,12 @@ import psycopg
 import redis
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
 from infra.embedded.valkey import Valkey
 from tests.benchmarks import load, processes
 from tests.benchmarks.figures import Sizes
 from tests.benchmarks.http1 import Connection
 from tests.benchmarks.load import Plan
+from tests.ports import free_port
 from tests.system import Process, System, create_database
 
 OBSERVED = {"shared_preload_libraries": "pg_stat_statements", "track_wal_io_timing": "on"}

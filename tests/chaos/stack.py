@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
 from infra.embedded.server import Server
 from infra.embedded.valkey import Valkey
+from tests.ports import free_port
 from tests.properties.promises import keep_history
 from tests.sandbox.service import SandboxService
 from tests.system import Process, System, create_database

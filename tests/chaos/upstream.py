@@ -13,8 +13,9 @@ import orjson
 from aiohttp import web
 from typing_extensions import override
 
-from infra.embedded.process import LOOPBACK, free_port
+from infra.embedded.process import LOOPBACK
 from tests.chaos.ledger import Ledger
+from tests.ports import free_port
 from tests.scripted_model.answers import Answer
 from tests.scripted_model.turns import Break, CallFunctions, Empty, Fail, Garbage, Say, StreamError, Turn
 from tests.scripted_model.wire import Json, text_of

@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncOpenAI, AuthenticationError, BadRequestError
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
+from tests.ports import free_port
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import Process, Project, System, create_database, redis_apart
 from tests.vector_stores import store_of

@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
 from shared.queue import RUNS_QUEUE, message_template
 from tests.metrics.scrape import value
+from tests.ports import free_port
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database, redis_apart, until
 

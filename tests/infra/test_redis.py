@@ -12,11 +12,12 @@ import redis
 from typing_extensions import override
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import LOOPBACK, free_port
+from infra.embedded.process import LOOPBACK
 from infra.embedded.valkey import Valkey
 from shared.redis import refuse_cluster
 from shared.settings import SettingsError
 from tests.api.test_runs import run_to_end
+from tests.ports import free_port
 from tests.scripted_model import Gate, Say, ScriptedModel
 from tests.system import Project, System, create_database, until
 

@@ -16,6 +16,7 @@ from infra.embedded import process
 from infra.environment import place
 from infra.stack import sandbox
 from infra.stack.directory import DataDirectory
+from tests.ports import free_port
 from worker.sandbox import environment
 
 COMMAND = [sys.executable, "-P", "-m", "infra.cli"]
@@ -91,7 +92,7 @@ def key_of(data: Path) -> str:
 
 @pytest.mark.timeout(240)
 def test_the_whole_stack(state: Path) -> None:
-    port = process.free_port()
+    port = free_port()
     up = start(state, port)
     data, key = up.data, key_of(up.data)
     try:
@@ -211,7 +212,7 @@ def test_without_a_stack_a_command_says_what_is_missing(state: Path) -> None:
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_line(state: Path) -> None:
-    nobody = f"postgresql://127.0.0.1:{process.free_port()}/none"
+    nobody = f"postgresql://127.0.0.1:{free_port()}/none"
     done = command("keys", "list", cwd=state, ASSISTANTD_DATABASE_URL=nobody)
     assert done.returncode == 1
     assert "does not answer" in done.stderr

@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
 from tests.organization.conftest import Admin, admin
+from tests.ports import free_port
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database, redis_apart
 

@@ -8,11 +8,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from infra.embedded.process import free_port
 from shared.limits.windows import Windows
 from tests.conformance.schema.recorder import Recorder
 from tests.limits.conftest import Limited
 from tests.metrics.scrape import value
+from tests.ports import free_port
 from tests.system import System
 from worker.runs.allowance import spend, wait_for_tokens
 

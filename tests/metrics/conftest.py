@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import free_port
 from tests.metrics.stage import Measured
+from tests.ports import free_port
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, create_database, redis_apart
 

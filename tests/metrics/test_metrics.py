@@ -7,9 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from infra.embedded.process import free_port
 from tests.metrics.scrape import samples, value
 from tests.metrics.stage import Measured, grows
+from tests.ports import free_port
 from tests.scripted_model import CallFunctions, Fail, Gate, Say, ScriptedModel
 from tests.system import NotReady, Project, until
 from tests.vector_stores import upload

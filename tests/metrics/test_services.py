@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from infra.embedded.process import free_port
 from tests.metrics.scrape import value
+from tests.ports import free_port
 from tests.sandbox.calls import run
 from tests.sandbox.service import SandboxService, require
 from tests.system import System

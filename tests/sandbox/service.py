@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from infra.embedded.process import free_port
 from infra.environment import place
+from tests.ports import free_port
 from tests.system import Process
 from worker.sandbox import environment
 from worker.sandbox.client import SandboxClient

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from infra.embedded.process import free_port
+from tests.ports import free_port
 from tests.sandbox.calls import run, until_busy
 from tests.sandbox.service import SandboxService, require
 from worker.sandbox.client import SandboxClient, SandboxSession, UnavailableError

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from infra.embedded.process import free_port
+from tests.ports import free_port
 from tests.sandbox.bench import ticks
 from tests.sandbox.calls import run, until_busy, until_warm, value
 from tests.sandbox.service import SandboxService, require

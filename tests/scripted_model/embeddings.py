@@ -10,7 +10,7 @@ from itertools import takewhile
 import orjson
 from aiohttp import web
 
-from infra.embedded.process import free_port
+from tests.ports import free_port
 
 DIMENSIONS = 512
 

@@ -9,7 +9,7 @@ import httpx2
 from openai import AsyncOpenAI
 
 from infra.cli.health import page_answers
-from infra.embedded.process import free_port
+from tests.ports import free_port
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import System
 from tests.tls.conftest import Ends

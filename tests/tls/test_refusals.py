@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from infra.doctor import postgres, services
 from infra.doctor import redis as redis_examination
 from infra.doctor.finding import Finding, Level
-from infra.embedded.process import free_port
 from shared.settings import Settings
 from tests.bucket import KEY, REGION, SECRET
+from tests.ports import free_port
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import System
 from tests.tls.certificates import Authority, Flaw, outdated

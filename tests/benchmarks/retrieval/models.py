@@ -10,7 +10,7 @@ from aiohttp import web
 
 from shared.embeddings.client import Embeddings
 from shared.settings import Settings
-from tests.system import free_port
+from tests.ports import free_port
 from worker.embedder.app import application
 from worker.embedder.facts import WINDOW
 from worker.embedder.lanes import Embedder, Lanes
