@@ -42,7 +42,7 @@ def system(
     url = create_database(postgres.url, "crashpoints")
     apart = redis_apart(redis_url)
     settings = {
-        "ASSISTANTD_LEASE_DURATION": "1",
+        "ASSISTANTD_LEASE_DURATION": "2",
         "ASSISTANTD_DRAIN_TIMEOUT": "1",
         "ASSISTANTD_EMBEDDING_BASE_URL": embeddings.base_url,
         "ASSISTANTD_EMBEDDING_MODEL": "scripted",

@@ -18,7 +18,7 @@ def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel)
     root = room / "poison"
     root.mkdir()
     apart = redis_apart(redis_url)
-    settings = {"ASSISTANTD_LEASE_DURATION": "1"}
+    settings = {"ASSISTANTD_LEASE_DURATION": "2"}
     made = System(root, create_database(postgres.url, "poison"), apart, model.base_url, settings)
     made.spawn_api().wait_until_ready()
     yield made

@@ -36,7 +36,7 @@ def system(
     root = room / "interpreter"
     root.mkdir()
     url = create_database(postgres.url, "interpreter")
-    settings = {**service.told, "ASSISTANTD_LEASE_DURATION": "1"}
+    settings = {**service.told, "ASSISTANTD_LEASE_DURATION": "2"}
     made = System(root, url, redis_apart(redis_url), model.base_url, settings)
     made.start()
     yield made
