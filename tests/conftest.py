@@ -6,12 +6,14 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.embedded.postgres import Postgres
 from infra.embedded.valkey import Valkey
 from tests.conformance import coverage
+from tests.conformance.part import Part
 from tests.scripted_model import ScriptedModel
 from tests.system import Project, System, create_database
 
@@ -27,9 +29,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    ran = {item.nodeid.partition("::")[0] for item in session.items}
-    if ran and not session.config.option.collectonly:
-        coverage.save(ran)
+    called = coverage.called({item.nodeid.partition("::")[0] for item in session.items})
+    if session.config.option.collectonly or not called:
+        return
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of two processes tells the one that started both
+        output["called"] = coverage.plain(called)
+    else:
+        coverage.save(called, Part.of(session.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    coverage.hear(getattr(node, "workeroutput", {}).get("called", {}))  # one that crashed has told nothing
 
 
 def _in_memory() -> Path | None:

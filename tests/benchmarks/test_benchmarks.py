@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks.measurements import MEASUREMENTS
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_every_figure_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"

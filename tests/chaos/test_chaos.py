@@ -11,6 +11,7 @@ from tests.chaos.faults import FAULTS, ROLLS
 from tests.sandbox.service import require
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_thousand_runs_survive_every_fault(room: Path) -> None:
     """[RUN-1] [RUN-2] [RUN-3] [RUN-4] [RUN-5] [RUN-6] [RUN-7]. Servers are started by the main thread, so the test is
@@ -24,6 +25,7 @@ def test_a_thousand_runs_survive_every_fault(room: Path) -> None:
     assert all(verdict.facts.get(f"fault: {name}") for name in FAULTS)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_a_roll_out_under_load_fails_nobody(room: Path) -> None:
     """Two API processes, three workers, one that reads files and a sandbox are replaced one after the other while 50

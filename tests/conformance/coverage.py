@@ -1,10 +1,11 @@
 """Which operations there are, which of them we serve, and which test files called them.
 
 The referee notes every request that a test makes. At the end of a session the notes go to a file, under the test files
-that ran; those of other files stay, so that a part of the suite doesn't wipe out the rest. `poe coverage-api` prints
-them as a table, and with `--write` writes api/COVERAGE.md, which names one test file for each operation: the one that
-it named before, as long as that still calls it. The programs of foreign clients run in processes of their own and are
-not counted.
+that ran; those of other files stay, so that some tests don't wipe out the rest. Only a session that begins the whole
+suite begins the file anew, so that what its second part (part.py) finds there is of this time. Processes that share
+the tests of a session tell their notes to the one that started them. `poe coverage-api` prints them as a table, and
+with `--write` writes api/COVERAGE.md, which names one test file for each operation: the one that it named before, as
+long as that still calls it. The programs of foreign clients run in processes of their own and are not counted.
 """
 
 import json
@@ -21,6 +22,7 @@ from typing import Any
 from api.app import create_app
 from shared.settings import Settings
 from shared.wire.fields import Dialect
+from tests.conformance.part import Part
 from tests.conformance.schema.contract import described, pattern
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,6 +45,9 @@ DIALECTS: tuple[Dialect, ...] = ("v1", "v2")
 Operation = tuple[str, str]
 """Method and path; the path with `{names}` in it, and without `/v1`."""
 
+Plain = dict[str, list[dict[str, Any]]]
+"""Calls by test file, as JSON and other processes know them."""
+
 
 @dataclass(frozen=True, order=True)
 class Call:
@@ -54,8 +59,14 @@ class Call:
     served: bool
 
 
-_requests: dict[str, set[Call]] = defaultdict(set)
-"""By test file, with the paths that were really asked for."""
+Calls = dict[str, set[Call]]
+"""By test file."""
+
+_requests: Calls = defaultdict(set)
+"""With the paths that were really asked for."""
+
+_heard: Calls = {}
+"""What processes that ran tests for this one have called."""
 
 
 @cache
@@ -90,9 +101,29 @@ def note(method: str, path: str, dialect: Dialect, status: int) -> None:
     _requests[test.partition("::")[0]].add(Call(method, path.removeprefix("/v1"), dialect, served=status < 400))
 
 
-def noted() -> dict[str, set[Call]]:
-    """The operations that tests have called, by test file. A path that nobody describes is nobody's business."""
-    return {name: set(_described(made)) for name, made in _requests.items()}
+def noted() -> Calls:
+    """The operations that tests have called. A path that nobody describes is nobody's business."""
+    return together(_heard, {name: set(_described(made)) for name, made in _requests.items()})
+
+
+def together(*several: Calls) -> Calls:
+    """What all of them know."""
+    return {name: set[Call]().union(*(calls.get(name, ()) for calls in several)) for name in set[str]().union(*several)}
+
+
+def plain(calls: Calls) -> Plain:
+    """For a file or another process."""
+    return {name: [asdict(call) for call in sorted(made)] for name, made in sorted(calls.items())}
+
+
+def read(told: Plain) -> Calls:
+    """The calls that were told with `plain`."""
+    return {name: {Call(**call) for call in made} for name, made in told.items()}
+
+
+def hear(told: Plain) -> None:
+    """Take over what another process has noted of this session's tests."""
+    _heard.update(together(_heard, read(told)))
 
 
 def _described(made: Iterable[Call]) -> Iterator[Call]:
@@ -116,24 +147,36 @@ def spoken(operation: Operation) -> list[Dialect]:
     return [dialect for dialect in DIALECTS if operation in openais_operations(dialect)] or ["v2"]
 
 
-def save(ran: Iterable[str]) -> None:
-    """Write down what the test files that ran have called."""
-    kept = {name: made for name, made in load().items() if (ROOT / name).exists()}
+def called(ran: Iterable[str]) -> Calls:
+    """What the test files that ran have called, here or in other processes of the session; of some it is nothing."""
     made = noted()
-    merged = {**kept, **{name: made.get(name, set()) for name in ran}}
+    return {name: made.get(name, set()) for name in {*ran, *_heard}}
+
+
+def save(called: Calls, part: Part) -> None:
+    """Write down what a session has called."""
+    match part:
+        case Part.WHOLE | Part.BESIDE:
+            merged = called
+        case Part.ALONE:
+            merged = together(load(), called)  # the rest of a file may have run in the first part
+        case Part.CHOSEN:
+            merged = {name: before for name, before in load().items() if (ROOT / name).exists()} | called
     NOTES.parent.mkdir(exist_ok=True)
-    plain = {name: [asdict(call) for call in sorted(made)] for name, made in sorted(merged.items()) if made}
-    NOTES.write_text(json.dumps(plain, indent=1))
+    NOTES.write_text(json.dumps(plain({name: calls for name, calls in merged.items() if calls}), indent=1))
 
 
-def load() -> dict[str, set[Call]]:
-    """What sessions have written down, by test file."""
-    if not NOTES.exists():
-        return {}
-    return {name: {Call(**call) for call in made} for name, made in json.loads(NOTES.read_text()).items()}
+def load() -> Calls:
+    """What sessions have written down."""
+    return read(json.loads(NOTES.read_text())) if NOTES.exists() else {}
 
 
-def table(made: dict[str, set[Call]]) -> Iterator[str]:
+def of_the_suite(part: Part) -> Calls:
+    """What the whole suite has called, at the end of the part of it that comes last."""
+    return together(load(), noted()) if part is Part.ALONE else noted()
+
+
+def table(made: Calls) -> Iterator[str]:
     """A line for each operation and dialect: what it is, where it stands, and who called it."""
     yield _line("path", "method", "in", "is", "called by")
     for verb, path in sorted(known(), key=lambda one: one[::-1]):
@@ -158,7 +201,7 @@ def told() -> Witnesses:
     return {(verb, path, dialect): where for verb, path, dialect, where in ROW.findall(text)}
 
 
-def page(made: dict[str, set[Call]], before: Witnesses) -> str:
+def page(made: Calls, before: Witnesses) -> str:
     """The page; whom it named before it names again if that is still true. Raises LookupError if there is nobody."""
     rows: list[str] = []
     for verb, path in sorted(known(), key=lambda one: one[::-1]):

@@ -1,33 +1,36 @@
-"""Every operation that we serve was called by some test; this file runs last."""
+"""Every operation that we serve was called by some test; what judges the others runs last."""
 
+import json
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.conformance import coverage
-from tests.conformance.coverage import Call
+from tests.conformance.coverage import Call, Calls
+from tests.conformance.part import Part
 
 
-def whole_suite(config: pytest.Config) -> bool:
-    """Nothing was left out: no paths were named, no tests chosen by word or for having failed."""
-    chosen = config.option.keyword or config.getoption("lf", default=False)
-    return config.args_source == pytest.Config.ArgsSource.TESTPATHS and not chosen
+@pytest.fixture
+def suite(pytestconfig: pytest.Config) -> Calls:
+    """What all its tests have called."""
+    part = Part.of(pytestconfig)
+    if part is Part.CHOSEN:
+        pytest.skip("only the whole suite can tell who calls what")
+    return coverage.of_the_suite(part)
 
 
-def test_every_operation_of_ours_was_served_to_a_test(pytestconfig: pytest.Config) -> None:
-    if not whole_suite(pytestconfig):
-        pytest.skip("only the whole suite can have called everything")
-
-    called = {call for made in coverage.noted().values() for call in made}
+@pytest.mark.alone
+def test_every_operation_of_ours_was_served_to_a_test(suite: Calls) -> None:
+    called = {call for made in suite.values() for call in made}
 
     assert coverage.not_served(called) == []
 
 
-def test_the_page_is_true(pytestconfig: pytest.Config) -> None:
-    if not whole_suite(pytestconfig):
-        pytest.skip("only the whole suite can tell who calls what")
-
-    assert coverage.PAGE.read_text() == coverage.page(coverage.noted(), coverage.told()), "poe coverage-api --write"
+@pytest.mark.alone
+def test_the_page_is_true(suite: Calls) -> None:
+    assert coverage.PAGE.read_text() == coverage.page(suite, coverage.told()), "poe coverage-api --write"
 
 
 def test_the_page_has_all_operations() -> None:
@@ -84,6 +87,68 @@ def test_requests_are_told_by_their_operations(monkeypatch: pytest.MonkeyPatch) 
             Call("GET", "/models/{model}", "v2", served=False),
         }
     }
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Of nobody yet."""
+    for name in ("_requests", "_heard"):
+        monkeypatch.setattr(coverage, name, coverage.defaultdict(set))
+    monkeypatch.setattr(coverage, "NOTES", tmp_path / "notes.json")
+    return coverage.NOTES
+
+
+A, B, C = (Call("GET", f"/{name}", "v2", served=True) for name in ("assistants", "files", "models"))
+HERE, THERE = (f"tests/{name}" for name in ("conformance/test_coverage.py", "test_readme.py"))
+
+
+def test_to_the_second_part_it_is_known_what_the_first_one_called(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes.write_text(json.dumps(coverage.plain({"tests/of_another_time.py": {C}})))
+
+    coverage.hear(coverage.plain({HERE: {A}, THERE: set()}))  # of one process
+    coverage.hear(coverage.plain({HERE: set(), THERE: {B}}))
+    coverage.save(coverage.called([]), Part.BESIDE)
+    assert coverage.load() == {HERE: {A}, THERE: {B}}
+
+    monkeypatch.setattr(coverage, "_heard", {})
+    coverage.note("GET", "/v1/models", "v2", 200)
+    assert coverage.of_the_suite(Part.ALONE) == {HERE: {A, C}, THERE: {B}}
+    assert coverage.of_the_suite(Part.WHOLE) == {HERE: {C}}
+    coverage.save(coverage.called([HERE]), Part.ALONE)
+    assert coverage.load() == {HERE: {A, C}, THERE: {B}}
+
+
+def test_some_tests_leave_what_is_noted_of_other_files(notes: Path) -> None:
+    notes.write_text(json.dumps(coverage.plain({HERE: {A}, THERE: {B}, "tests/gone.py": {C}})))
+
+    coverage.note("GET", "/v1/models", "v2", 200)
+    coverage.save(coverage.called([HERE]), Part.CHOSEN)
+
+    assert coverage.load() == {HERE: {C}, THERE: {B}}
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ([], Part.WHOLE),
+        (["-m", "not alone"], Part.BESIDE),
+        (["-m", "alone"], Part.ALONE),
+        (["-m", "anything"], Part.CHOSEN),
+        (["-m", "alone", "-k", "files"], Part.CHOSEN),
+        (["--lf"], Part.CHOSEN),
+        (["tests/api"], Part.CHOSEN),
+    ],
+)
+def test_a_session_knows_how_much_of_the_suite_it_runs(
+    options: list[str], part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(coverage.ROOT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that plugins are there already
+        config = pytest.Config.fromdictargs({}, options)
+    config._ensure_unconfigure()  # pyright: ignore[reportPrivateUsage] - what it has put into the import system
+
+    assert Part.of(config) is part
 
 
 def test_the_table_has_a_line_for_each_operation_and_dialect() -> None:

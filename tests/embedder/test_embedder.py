@@ -16,6 +16,8 @@ from tests.scripted_model import CallFunctions, Say, ScriptedModel
 from tests.system import Process, Project, System, create_database, redis_apart
 from tests.vector_stores import store_of
 
+pytestmark = pytest.mark.alone  # a model at work takes all processors, and how long it takes is judged
+
 KEY = "a-key-of-the-tests"
 MODEL = "all-minilm-l6-v2"
 FACTS = {

@@ -113,7 +113,7 @@ turn = st.sampled_from(NAMES)
 
 
 @given(st.lists(st.one_of(ask, turn), max_size=30))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_questions_are_answered_as_a_plain_count_would(url: str, server: "redis.Redis", story: list[Any]) -> None:
     """Windows turn when their time is up: here it is up when the story says so."""
     server.flushdb()
@@ -157,6 +157,7 @@ def own(room: Path) -> Iterator[Valkey]:
     made.stop()
 
 
+@pytest.mark.alone
 async def test_a_redis_that_is_away_is_waited_for_briefly_and_said_once(own: Valkey) -> None:
     windows = Windows(own.url)
     assert told(await windows.ask(Window("k", 1, 1))) == ([1], None)

@@ -237,6 +237,7 @@ async def test_ids_of_another_project(stage: Stage, route: Route, place: str) ->
         assert "{id}" in answers[0][1]["error"]["message"]
 
 
+@pytest.mark.alone
 async def test_time_does_not_tell_them_apart_either(stage: Stage) -> None:
     """Asked for in turn, so that whatever else the machine does slows both."""
     later_s: list[float] = []

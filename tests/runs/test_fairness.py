@@ -198,6 +198,7 @@ async def test_a_free_slot_goes_to_who_has_none(
     assert asked_by_them == 3
 
 
+@pytest.mark.alone
 async def test_a_burst_under_a_limit_costs_no_run_its_lease(
     room: Path, database_url: str, redis_url: str, model: ScriptedModel
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.sandbox.calls import run, until_busy, value
 from worker.sandbox.client import SandboxClient, SandboxSession
 
+pytestmark = pytest.mark.alone
+
 NEIGHBOUR_WITHIN_S = 1.0
 
 

@@ -120,6 +120,7 @@ async def test_an_interpreter_that_dies_is_reported_and_replaced(
     assert await anew.files() == []
 
 
+@pytest.mark.alone
 async def test_a_frozen_session_uses_no_processor(
     service: SandboxService, client: SandboxClient, session: SandboxSession
 ) -> None:

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 PROGRAM = """
 import asyncio, threading
 from datetime import timedelta

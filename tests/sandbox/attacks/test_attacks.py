@@ -7,6 +7,7 @@ from tests.sandbox.attacks.campaign import ATTACKS, campaign
 from tests.sandbox.service import require
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("level", ["bwrap", "landlock"])
 async def test_every_attempt_is_contained(level: str) -> None:
