@@ -117,9 +117,10 @@ REASONS = ("memory", "disk", "disk", "timeout")
 async def test_a_bomb_ends_within_its_limit_and_delays_nobody(
     name: str, reason: str, client: SandboxClient, session: SandboxSession
 ) -> None:
+    seconds = 3 if reason == "timeout" else 10  # what fills up fills up in time, on a busy machine, too
     neighbour = await client.open(f"neighbour_{uuid4().hex}")
     await run(neighbour, "n = 0")
-    calling = asyncio.create_task(run(session, BOMBS[name], seconds=3))
+    calling = asyncio.create_task(run(session, BOMBS[name], seconds=seconds))
     slowest = 0.0
     while not calling.done():
         began = time.monotonic()
@@ -134,5 +135,5 @@ async def test_a_bomb_ends_within_its_limit_and_delays_nobody(
 
     assert heard.done.reason == reason
     assert heard.done.is_lost or reason == "timeout"  # which may find an open ear
-    assert heard.done.seconds < 5
+    assert heard.done.seconds < seconds + 2
     assert slowest < NEIGHBOUR_WITHIN_S
