@@ -61,15 +61,15 @@ class Vault:
 
     def at_hand(self, key_id: UUID) -> Opened:
         """The key of that id if it is remembered. Raises LookupError."""
-        opened, until = self._known[key_id]
-        if until <= time.monotonic():
-            raise LookupError(f"the data key {key_id} has to be asked for again")
+        opened = self._remembered(key_id)
+        if opened is None:
+            raise LookupError(f"the data key {key_id} has to be asked for")
         return opened
 
     async def find(self, key_id: UUID) -> Opened:
         """The key of that id. Raises ShreddedError, NoMasterKey."""
-        with suppress(LookupError):
-            return self.at_hand(key_id)
+        if (opened := self._remembered(key_id)) is not None:
+            return opened
         row = await self._db.one(statements.FIND, {"id": key_id})
         if row is None:
             raise ShreddedError(f"the data key {key_id} is gone")
@@ -124,6 +124,10 @@ class Vault:
         """The data key of this row. Raises NoMasterKey."""
         secret = await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
         return Opened(row["id"], row["project_id"], secret)
+
+    def _remembered(self, key_id: UUID) -> Opened | None:
+        opened, until = self._known.get(key_id, (None, 0.0))
+        return opened if until > time.monotonic() else None
 
     def _remember(self, opened: Opened) -> tuple[Opened, float]:
         for known in (self._current, self._known):

@@ -4,8 +4,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -88,7 +88,7 @@ class Bench:
     valkey: Valkey = field(init=False)
     upstream: Upstream = field(init=False)
     _stack: ExitStack = field(init=False, default_factory=ExitStack)
-    _subject: tuple[dict[str, str], bool, Subject] | None = field(init=False, default=None)
+    _subject: tuple[dict[str, str], Subject] | None = field(init=False, default=None)
     _made: int = field(init=False, default=0)
 
     def __enter__(self) -> Self:
@@ -105,35 +105,43 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def subject(self, *, sealed: bool = True, **settings: str) -> Subject:
-        """The running system if it has these settings, else a new one in its place, warmed up. Content is sealed in it,
-        if it isn't asked for without.
-        """
-        if self._subject is None or self._subject[:2] != (settings, sealed):
+    def subject(self, **settings: str) -> Subject:
+        """The running system if it has these settings, else a new one in its place, warmed up. It seals content."""
+        if self._subject is None or self._subject[0] != settings:
             self.discard()
-            self._subject = settings, sealed, self._start(settings, sealed=sealed)
-        return self._subject[2]
+            self._subject = settings, self._start(settings)
+        return self._subject[1]
+
+    @contextmanager
+    def beside(self, *, sealed: bool) -> Generator[Subject]:
+        """A system beside others, with a part of Redis of its own, until the end of the block."""
+        self.discard()
+        subject = self._start({}, sealed=sealed, redis_url=f"{self.valkey.url.rsplit('/', 1)[0]}/{self._made + 1}")
+        try:
+            yield subject
+        finally:
+            _kill(subject)
 
     def discard(self) -> None:
         """Kill the running system: nothing that is measured afterwards depends on it."""
         if self._subject is not None:
-            for process in self._subject[2].system.processes:
-                process.kill()
+            _kill(self._subject[1])
             self._subject = None
 
     def redis(self) -> "redis.Redis":
         """A connection to look through."""
         return redis.Redis.from_url(self.valkey.url, protocol=2)
 
-    def _start(self, settings: dict[str, str], *, sealed: bool) -> Subject:
+    def _start(self, settings: dict[str, str], *, sealed: bool = True, redis_url: str | None = None) -> Subject:
         self._made += 1
         name = f"bench{self._made}"
         root = self.room / name
         root.mkdir()
-        self.redis().flushall()
+        if redis_url is None:
+            self.redis().flushall()
         variables = {f"ASSISTANTD_{name.upper()}": value for name, value in settings.items()}
         url = create_database(self.postgres.url, name)
-        system = System(root, url, self.valkey.url, self.upstream.url, variables, sealed=sealed)
+        system = System(root, url, redis_url or self.valkey.url, self.upstream.url, variables, sealed=sealed)
         with psycopg.connect(system.database_url, autocommit=True) as connection:
             connection.execute("CREATE EXTENSION pg_stat_statements")
         system.start()
@@ -148,6 +156,11 @@ class Bench:
         load.run(subject.plan("streamed", min(WARM_UP, self.sizes.flood), clients=10))
         self.upstream.answers()
         return subject
+
+
+def _kill(subject: Subject) -> None:
+    for process in subject.system.processes:
+        process.kill()
 
 
 def ask(port: int, method: str, path: str, body: object = None, key: str = "none") -> Any:

@@ -1,6 +1,10 @@
 """Content in rows: sealed on its way in, opened on its way out, moved about by SQL as it lies."""
 
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
@@ -396,9 +400,51 @@ async def test_a_row_that_somebody_has_locked_is_left(database: Database) -> Non
 def test_a_key_seals_by_another_key_each_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     key = KeptInMemory.key
     now = key.seal(b"said", b"p")
-    monkeypatch.setattr("shared.vault.opened.time.time", lambda: 4_000_000_000.0)
+    monkeypatch.setattr("shared.vault.opened.time.time_ns", lambda: 4_000_000_000_000_000_000)
     later = key.seal(b"said", b"p")
 
     assert now[:4] != later[:4]
     assert key.open(now, b"p") == key.open(later, b"p") == b"said"
     assert len({key.seal(b"said", b"p") for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("size", [0, 1, 1999, 2000, 2001, 4000, 4001, 199_999, 200_000, 300_000])
+def test_content_of_every_size(size: int) -> None:
+    content = os.urandom(size)
+    assert KeptInMemory.key.open(KeptInMemory.key.seal(content, b"p"), b"p") == content
+
+
+def nonces(count: int) -> set[bytes]:
+    return {KeptInMemory.key.seal(b"", b"p")[4:16] for _ in range(count)}
+
+
+def test_no_nonce_comes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever thread asks, and though the clock stands still."""
+    monkeypatch.setattr("shared.vault.opened.time.time_ns", lambda: 4_000_000_000_000_000_000)
+    with ThreadPoolExecutor(4) as threads:
+        drawn = list(threads.map(nonces, [3000] * 8))
+    assert len(set[bytes]().union(*drawn)) == 8 * 3000
+
+
+FORKED = """
+import os, time, uuid
+from shared.vault.opened import Opened
+
+time.time_ns = lambda: 4_000_000_000_000_000_000
+key = Opened(uuid.uuid4(), "proj_1", bytes(32))
+nonces = lambda: {key.seal(b"", b"p")[4:16].hex() for _ in range(100)}
+nonces()  # so that some are drawn already
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, " ".join(nonces()).encode())
+    os._exit(0)
+os.wait()
+theirs = os.read(reading, 100_000).decode().split()
+print(len(theirs), len(nonces() & set(theirs)))
+"""
+
+
+def test_a_child_process_draws_nonces_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "100 0\n"

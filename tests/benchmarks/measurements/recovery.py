@@ -36,7 +36,7 @@ def _measure(bench: Bench) -> Values:
 
 def _lose(bench: Bench, go: Callable[[Process], None]) -> Measured:
     lease = bench.sizes.lease
-    subject = bench.subject(sealed=True, **({} if lease is None else {"lease_duration": str(lease.total_seconds())}))
+    subject = bench.subject(**({} if lease is None else {"lease_duration": str(lease.total_seconds())}))
     system = subject.system
     try:
         victims = [subject.worker, *(_another_worker(subject) for _ in range(bench.sizes.victims - 1))]
