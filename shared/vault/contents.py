@@ -131,10 +131,17 @@ class Contents:
                 raise LookupError(f"{given.purpose}: content is written within a project")
             return _written(given, key)
 
-        return {
-            name: self.vault is not None if isinstance(value, Opens) else _parameter(value, written)
-            for name, value in params.items()
-        }
+        ours = {name: value for name, value in params.items() if type(value) in _OURS}
+        return {**params, **{name: self._parameter(value, written) for name, value in ours.items()}}
+
+    def _parameter(self, value: Any, written: Callable[[Any], Any]) -> Any:
+        match value:
+            case Opens():
+                return self.vault is not None
+            case Json():
+                return _json(value.value, written)
+            case _:
+                return written(value)
 
     async def decode(self, rows: Sequence[dict[str, Any]], project_id: str | None = None) -> None:
         """Open in place what is sealed in these rows, of this project or each of the one that it names.
@@ -225,16 +232,6 @@ def _json(value: Any, written: Callable[[Any], Any]) -> str:
         return orjson.dumps(value, written).decode()
     except TypeError as error:
         raise error.__cause__ or error from None  # orjson wraps whatever it was that `written` raised
-
-
-def _parameter(value: Any, written: Callable[[Any], Any]) -> Any:
-    match value:
-        case Json():
-            return _json(value.value, written)
-        case Secret():
-            return written(value)
-        case _:
-            return value
 
 
 def _written(given: Secret, key: Opened | None) -> Any:
