@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -28,7 +26,6 @@ _NONCE = 12
 _TAG = 16
 _HOUR_NS = 3600 * 1_000_000_000
 _RANDOM = 8  # of its bytes
-_PIECE = 2000
 _INSTANT = 0xFFFFFFFF
 
 
@@ -68,9 +65,7 @@ class Opened:
     id: UUID
     project_id: str
     secret: bytes = field(repr=False)
-    _ciphers: dict[bytes, "_Cipher"] = field(
-        default_factory=dict[bytes, "_Cipher"], init=False, compare=False, repr=False
-    )
+    _ciphers: dict[bytes, AESGCM] = field(default_factory=dict[bytes, AESGCM], init=False, compare=False, repr=False)
 
     def seal(self, content: bytes, purpose: bytes) -> bytes:
         """The hour and a nonce, then the sealed content and its tag. It is opened for the same purpose only."""
@@ -85,32 +80,13 @@ class Opened:
             raise DamagedError("it is cut off")
         hour, nonce, rest = sealed[:_HOUR], sealed[_HOUR : _HOUR + _NONCE], sealed[_HOUR + _NONCE :]
         try:
-            return self._cipher(hour).whole.decrypt(nonce, rest, purpose)
+            return self._cipher(hour).decrypt(nonce, rest, purpose)
         except InvalidTag:
             raise DamagedError("it is not what was sealed") from None
 
-    def _cipher(self, hour: bytes) -> "_Cipher":
+    def _cipher(self, hour: bytes) -> AESGCM:
         cipher = self._ciphers.get(hour)
         if cipher is None:
             derived = HKDF(SHA256(), 32, hour, b"assistantd content").derive(self.secret)
-            cipher = self._ciphers[hour] = _Cipher(derived)
+            cipher = self._ciphers[hour] = AESGCM(derived)
         return cipher
-
-
-class _Cipher:
-    """AES-256-GCM by one key. Beyond `_PIECE` bytes `cryptography` lets other threads go first, which costs more than
-    it is worth until there are a hundred times as many: what is between is put in piece by piece.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self.whole = AESGCM(key)
-        self._algorithm = algorithms.AES256(key)
-
-    def encrypt(self, nonce: bytes, content: bytes, purpose: bytes) -> bytes:
-        """What `AESGCM.encrypt` returns."""
-        if not _PIECE < len(content) < 100 * _PIECE:
-            return self.whole.encrypt(nonce, content, purpose)
-        encryptor = Cipher(self._algorithm, GCM(nonce)).encryptor()
-        encryptor.authenticate_additional_data(purpose)
-        pieces = [encryptor.update(content[at : at + _PIECE]) for at in range(0, len(content), _PIECE)]
-        return b"".join([*pieces, encryptor.finalize(), encryptor.tag])
