@@ -7,7 +7,7 @@ named, nothing is there. Policies and privileges are the migrations' (`shared/mi
 Role and project are set for one transaction, in the same round trip as the statement and before it: both are sent in a
 pipeline, which Postgres carries out as one transaction and gives up as a whole if its first part fails. So nothing has
 to be remembered of a connection, and nothing that is remembered can be wrong, whatever becomes of a statement: at rest
-every connection is in the role that it was opened with. It costs a statement 30 us here and as much in Postgres, more
+every connection is in the role that it was opened with. It costs a statement 40 us here and less in Postgres, more
 where processors are contended for, however many projects take turns.
 
 It is no wall against SQL that somebody else wrote: whoever may choose the statement may also choose the role.
@@ -40,7 +40,8 @@ class WalledCursor(AsyncCursor[Any]):
 
     A pipeline of psycopg's writes each part by itself, and waits for the socket each time. Here what says for whom, the
     statement and their end leave together. For that it puts the driver's own steps together otherwise, which are not
-    public: its minor version is pinned (`pyproject.toml`), and `tests/tenancy/test_connections.py` counts the writes.
+    public: its minor version is pinned (`pyproject.toml`), and `tests/tenancy/test_connections.py` sees what is waited
+    for, and that statements of any size, failures and cancellations end as they should.
     """
 
     def _execute_gen(self, query: Any, params: Any = None, **options: Any) -> Generator[Any, Any, None]:

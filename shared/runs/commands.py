@@ -107,7 +107,7 @@ async def create_with_thread(
     row = await db.one(statements.CREATE_WITH_THREAD, values)
     if row is None:
         await assistants.get(db, project_id, params["assistant_id"])
-        raise NotFound("assistant", params["assistant_id"])  # it was deleted, and made anew meanwhile
+        raise NotFound("assistant", params["assistant_id"])  # it was missing a moment ago: an import has brought it
     metrics.CREATED.inc()
     return row
 

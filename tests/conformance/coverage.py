@@ -122,7 +122,7 @@ def read(told: Plain) -> Calls:
 
 
 def hear(told: Plain) -> None:
-    """Take over what another process has noted of this session's tests."""
+    """Take over what a process has noted that ran tests for this one."""
     _heard.update(together(_heard, read(told)))
 
 

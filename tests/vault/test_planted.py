@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,6 @@ def system(
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-async def project(system: System) -> AsyncIterator[Project]:
-    async with Project.of(system) as tenant:
-        yield tenant
 
 
 @contextmanager

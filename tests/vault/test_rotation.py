@@ -1,7 +1,7 @@
 """Keys are changed while clients talk: nothing is lost, nothing fails, and in the end the old keys are not needed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +73,6 @@ def system(room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel)
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-async def project(system: System) -> AsyncIterator[Project]:
-    async with Project.of(system) as tenant:
-        yield tenant
 
 
 @pytest.mark.timeout(180)
