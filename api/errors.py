@@ -22,7 +22,7 @@ from api.auth import Unauthorized
 from api.validation import describe
 from shared.errors import AssistantdError, InvalidRequest, NoQuota, NotFound, RateLimited, TooLarge
 from shared.files.storage import StoreUnavailable
-from shared.vault.contents import ContentUnavailable, UnstorableError
+from shared.vault.contents import ContentLost, ContentUnavailable, UnstorableError
 
 log = structlog.get_logger(__name__)
 
@@ -124,6 +124,12 @@ def _install_unavailable(app: FastAPI) -> None:
     async def _content_sealed(request: Request, error: Exception) -> Response:
         log.error("content.unavailable", path=request.url.path, reason=str(error))
         return _unavailable("The server can't open what it has stored at the moment.", "content_unavailable")
+
+    @app.exception_handler(ContentLost)
+    async def _content_lost(request: Request, error: Exception) -> Response:
+        log.error("content.lost", path=request.url.path, reason=str(error))
+        problem = envelope(ContentLost.TOLD, kind="server_error", code="content_lost")
+        return answer(INTERNAL, problem, {"x-should-retry": "false"})
 
     @app.exception_handler(StoreUnavailable)
     async def _store_away(request: Request, error: Exception) -> Response:

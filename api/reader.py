@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.database import Row
+from shared.events.replay import Gone
 from shared.events.types import Entry, EventId
 
 BEGINNING = EventId(0, 0)
@@ -21,7 +22,7 @@ class Reader:
         self.after = after
         self.done = False
         self.behind = False
-        self.row: Row | None = None
+        self.row: Row | Gone = Gone.DELETED
         self.finished: set[str] = set()
         self.told_to_stop = False
         self.last_news = time.monotonic()
@@ -50,7 +51,7 @@ class Reader:
         """The log could not be read. That is no news: whether the run stands still is still to be looked at."""
         self._wake.set()
 
-    def seen_still(self, row: Row | None) -> None:
+    def seen_still(self, row: Row | Gone) -> None:
         """The run stands still, as this row says, or is gone. Believed at the second sight: the first may be ahead of
         the last events, which are still on their way.
         """
@@ -58,7 +59,7 @@ class Reader:
             self.stop_with(row)
         self._seen_still = True
 
-    def stop_with(self, row: Row | None) -> None:
+    def stop_with(self, row: Row | Gone) -> None:
         """Tell what there is to tell, from the log or else from rows, and end."""
         self.row, self.told_to_stop = row, True
         self.fall_behind()

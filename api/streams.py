@@ -18,11 +18,12 @@ from shared.database import Database, Row
 from shared.duties import must_not_end
 from shared.events import log as event_log
 from shared.events import replay
-from shared.events.types import Entry, EventId, sealed_by
+from shared.events.replay import Gone
+from shared.events.types import EventId, Packed
 from shared.metrics.http import CLIENTS
 from shared.redis import AWAY, connect, published
 from shared.runs.statements import BY_IDS
-from shared.vault.contents import ContentUnavailable
+from shared.vault.contents import ContentLost, ContentUnavailable
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -87,11 +88,14 @@ class Streams:
 
     async def _from_rows(self, reader: Reader) -> bytes:
         """The end, as the rows tell it; nothing while they can't be read."""
-        if reader.row is None:
-            return replay.deleted(reader.after)
+        if isinstance(reader.row, Gone):
+            return replay.gone(reader.row, reader.after)
         try:
             rows = self._database.within(reader.row["project_id"])
             return await replay.from_rows(rows, reader.row, reader.after, reader.finished)
+        except ContentLost as error:
+            log.error("streams.content_lost", run_id=reader.run_id, reason=str(error))  # noqa: TRY400 # the reason says it
+            return replay.gone(Gone.LOST, reader.after)
         except (SQLAlchemyError, OSError, ContentUnavailable) as error:
             log.warning("streams.rows_unreadable", run_id=reader.run_id, error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY_S)
@@ -146,23 +150,23 @@ class Streams:
     def _deliver(self, message: dict[str, Any]) -> None:
         run_id = message["channel"].decode().removeprefix(event_log.CHANNELS)
         readers = self._readers.get(run_id)
-        if readers:
-            try:
-                entry = self._opened_entry(run_id, message["data"])
-            except LookupError:  # its key has to be asked for: where the log is read
-                for reader in readers:
-                    reader.fall_behind()
+        if not readers:
+            return
+        try:
+            packed = Packed.parse(message["data"])
+            readers = [reader for reader in readers if reader.after < packed.last]
+            if not readers:  # it is what their streams began with
                 return
-            except ValueError:  # of another version, or somebody else's: it is told from the log or from rows, or not
-                log.warning("streams.unreadable", run_id=run_id)
-                return
+            key = None if packed.sealed_by is None else self._database.contents.at_hand(packed.sealed_by)
+            entry = packed.open(run_id, key)
+        except LookupError:  # its key has to be asked for: where the log is read
+            for reader in readers:
+                reader.fall_behind()
+        except ValueError:  # of another version, or somebody else's: it is told from the log or from rows, or not
+            log.warning("streams.unreadable", run_id=run_id)
+        else:
             for reader in readers:
                 reader.offer(entry)
-
-    def _opened_entry(self, run_id: str, packed: bytes) -> Entry:
-        """Raises ValueError, or LookupError if its key is not at hand."""
-        key_id = sealed_by(packed)
-        return Entry.unpack(packed, run_id, None if key_id is None else self._database.contents.at_hand(key_id))
 
     async def _watch(self) -> None:
         while True:
@@ -179,22 +183,27 @@ class Streams:
         if not quiet:
             return
         rows = await self._database.all(BY_IDS, {"ids": list({reader.run_id for reader in quiet})})
-        found = {row["id"]: row for row in rows}
-        still = {row["id"] for row in rows if row["status"] in replay.STILL and await self._opened(row)}
+        told = {row["id"]: await self._told(row) for row in rows}
         for reader in quiet:
             if reader.told_to_stop:  # and nobody came: its response was never begun
                 self._forget(reader)
                 continue
-            if reader.run_id in still or reader.run_id not in found:
-                reader.seen_still(found.get(reader.run_id))
+            if (row := told.get(reader.run_id, Gone.DELETED)) is not None:
+                reader.seen_still(row)
 
-    async def _opened(self, row: Row) -> bool:
+    async def _told(self, row: Row) -> Row | Gone | None:
+        """What streams of the run are to be told, for now nothing if it goes on or can't be read."""
+        if row["status"] not in replay.STILL:
+            return None
         try:
             await self._database.contents.decode([row])
+        except ContentLost as error:
+            log.error("streams.content_lost", run_id=row["id"], reason=str(error))  # noqa: TRY400 # the reason says it
+            return Gone.LOST
         except ContentUnavailable as error:
             log.warning("streams.row_unreadable", run_id=row["id"], reason=str(error))
-            return False
-        return True
+            return None
+        return row
 
     def _all(self) -> list[Reader]:
         return [reader for readers in self._readers.values() for reader in readers]

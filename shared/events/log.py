@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.events.types import Entry, EventId, sealed_by
+from shared.events.types import Entry, EventId, Packed
 from shared.redis import Command
 from shared.vault.contents import Contents
 from shared.vault.opened import Opened
@@ -54,7 +54,7 @@ async def read(redis: "redis.asyncio.Redis", contents: Contents, run_id: str, af
     rows: Any = await redis.xrange(f"ev:{run_id}", min=f"({after}")
     entries: list[Entry] = []
     for _, fields in rows:
-        packed = fields[b"e"]
-        key_id = sealed_by(packed)
-        entries.append(Entry.unpack(packed, run_id, None if key_id is None else await contents.find(key_id)))
+        packed = Packed.parse(fields[b"e"])
+        key = None if packed.sealed_by is None else await contents.find(packed.sealed_by)
+        entries.append(packed.open(run_id, key))
     return entries

@@ -1,6 +1,7 @@
 """The events of a run told from its rows: what is said when the log is gone, or has a hole."""
 
 from collections.abc import Collection, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import text
@@ -8,6 +9,7 @@ from sqlalchemy import text
 from shared.database import Executor, Row
 from shared.events.types import DONE, EventId, frame
 from shared.runs.status import RunStatus
+from shared.vault.contents import ContentLost
 from shared.wire.objects import Object
 from shared.wire.runs import run_object
 from shared.wire.steps import call_delta, step_object
@@ -37,9 +39,17 @@ async def from_rows(db: Executor, run: Row, after: EventId, finished: Collection
     return b"".join(frame(EventId(term, number), name, data) for number, (name, data) in numbered)
 
 
-def deleted(after: EventId) -> bytes:
+class Gone(Enum):
+    """Why there is no row to tell of: type, code and message of the error that is told in its place."""
+
+    DELETED = "invalid_request_error", None, "The run was deleted."
+    LOST = "server_error", "content_lost", ContentLost.TOLD
+
+
+def gone(why: Gone, after: EventId) -> bytes:
     """The end of a stream whose run is gone: the error in both of the forms that clients look for."""
-    problem = {"message": "The run was deleted.", "type": "invalid_request_error", "param": None, "code": None}
+    kind, code, message = why.value
+    problem = {"message": message, "type": kind, "param": None, "code": code}
     first, second = EventId(after.term, after.sequence + 1), EventId(after.term, after.sequence + 2)
     return frame(first, "error", {"error": problem, **problem}) + frame(second, DONE, "[DONE]")
 

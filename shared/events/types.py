@@ -66,25 +66,34 @@ class Entry:
             return head + self.frames
         return head + _SEALED + key.id.bytes + key.seal(self.frames, _purpose(run_id, head))
 
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What `Entry.pack` wrote, of which the facts have been read; its frames were `sealed_by` the data key of that id,
+    unless that is None.
+    """
+
+    last: EventId
+    ends: bool
+    sealed_by: UUID | None
+    _head: bytes
+    _rest: bytes
+
     @classmethod
-    def unpack(cls, packed: bytes, run_id: str, key: Opened | None) -> Self:
-        """Read what `pack` wrote, by the key that `sealed_by` names. Raises ValueError."""
-        head, frames = _parted(packed)
-        if key is not None:
-            frames = key.open(frames[_KEY_ID.stop :], _purpose(run_id, head))
+    def parse(cls, packed: bytes) -> Self:
+        """Raises ValueError."""
+        begin = packed.index(b"\n") + 1
+        head, rest = packed[:begin], packed[begin:]
         last, ends = head.decode().split(" ")
-        return cls(EventId.parse(last), ends == "1\n", frames)
+        sealed_by = UUID(bytes=rest[_KEY_ID]) if rest.startswith(_SEALED) else None
+        return cls(EventId.parse(last), ends == "1\n", sealed_by, head, rest)
 
-
-def sealed_by(packed: bytes) -> UUID | None:
-    """The data key that sealed what `pack` wrote. Raises ValueError."""
-    _, frames = _parted(packed)
-    return UUID(bytes=frames[_KEY_ID]) if frames.startswith(_SEALED) else None
-
-
-def _parted(packed: bytes) -> tuple[bytes, bytes]:
-    head, line, frames = packed.partition(b"\n")
-    return head + line, frames
+    def open(self, run_id: str, key: Opened | None) -> Entry:
+        """The entry, by the key that sealed it, if one did. Raises ValueError."""
+        frames = self._rest
+        if key is not None:
+            frames = key.open(frames[_KEY_ID.stop :], _purpose(run_id, self._head))
+        return Entry(self.last, self.ends, frames)
 
 
 def _purpose(run_id: str, head: bytes) -> bytes:

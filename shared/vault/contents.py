@@ -12,7 +12,8 @@ else is sealed an object, and a plain text with a mark in it is made a word as w
 
 import asyncio
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,14 +42,28 @@ _A_WHILE = 50  # items that are opened before others have their turn on the loop
 _NO_KEY = UUID(int=0)
 UNSEALED = f"{MARK}{_NO_KEY.hex}."
 """Begins a word that everybody can read."""
-_WORD = re.compile(rf"^{re.escape(MARK)}([0-9a-f]{{32}})\.([0-9A-Za-z+/=]*)$", re.MULTILINE)
-_BEGINS = re.compile(rf"^{re.escape(MARK)}", re.MULTILINE)
+_LINE = re.compile(rf"^{re.escape(MARK)}.*$", re.MULTILINE)
+_DOT = len(UNSEALED) - 1
+_LONG, _MANY = 16 * 1024, 500  # instructions that are kept
 _FILE = re.compile(rb'"(file-[0-9A-Za-z]{20,64})"')  # an id, of ours or of OpenAI's
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class ContentUnavailable(Exception):
-    """Content can't be sealed or opened: its key is not at hand, or gone, or it is not what was sealed."""
+    """Content can't be sealed or opened by this process: it has not been given the master key."""
+
+
+class ContentLost(ContentUnavailable):
+    """Content can be opened by nobody any more: its data key is gone, or it is not what was sealed."""
+
+    TOLD = "What is stored of this can't be opened any more: it was damaged, or its key is gone."
+
+
+class _NotAtHandError(Exception):
+    """The data key of this id has to be asked for."""
+
+    def __init__(self, key_id: UUID) -> None:
+        self.key_id = key_id
 
 
 class UnstorableError(ValueError):
@@ -91,6 +106,7 @@ class Contents:
 
     def __init__(self, vault: "Vault | None" = None) -> None:
         self.vault = vault
+        self._instructions: dict[str, tuple[Opened | None, str]] = {}
 
     async def key(self, project_id: str) -> Opened | None:
         """What seals the project's content now; None where nothing is sealed. Raises ContentUnavailable."""
@@ -105,8 +121,10 @@ class Contents:
             raise ContentUnavailable("ASSISTANTD_ENCRYPTION_KEYS is not set")
         try:
             return await self.vault.find(key_id)
-        except (NoMasterKey, LookupError) as error:
+        except NoMasterKey as error:
             raise ContentUnavailable(str(error)) from None
+        except LookupError as error:
+            raise ContentLost(str(error)) from None
 
     def at_hand(self, key_id: UUID) -> Opened:
         """The key of that id if it is remembered. Raises LookupError."""
@@ -153,7 +171,7 @@ class Contents:
             whose = project_id or row.get("project_id")
             for name in columns:
                 if (value := row[name]) is not None:
-                    row[name] = await self._column(name, value, whose)
+                    row[name] = await (self._items if name in _ITEMS else self._column)(name, value, whose)
 
     async def anew(self, purpose: Purpose, stored: Any, key: Opened | None, project_id: str) -> Any:
         """What is to lie in a row in place of what does, if that key is to seal it. Raises ContentUnavailable."""
@@ -161,70 +179,86 @@ class Contents:
             return None
         return _written(Secret(purpose, await self._column(purpose, stored, project_id)), key)
 
-    async def _column(self, name: str, value: Any, whose: str | None) -> Any:
-        try:
-            if name in _ITEMS:
-                return await self._items(value, whose)
-            if name == _ITEM:
-                return await self._item(value, whose)
-            return await (self._text(name, value, whose) if name in TEXTS else self._value(name, value, whose))
-        except DamagedError as error:
-            raise ContentUnavailable(f"{name}: {error}") from None
-        except ValueError:  # no base64, no UTF-8, no JSON
-            raise ContentUnavailable(f"{name}: it is not what was sealed") from None
-
-    async def _items(self, items: Sequence[Mapping[str, Any]], whose: str | None) -> list[dict[str, Any]]:
-        opened: list[dict[str, Any]] = []
-        for number, item in enumerate(items, 1):
-            opened.append(await self._item(item, whose))
-            if number % _A_WHILE == 0:
+    async def _items(self, name: str, items: Sequence[Any], whose: str | None) -> list[Any]:
+        opened: list[Any] = []
+        for begin in range(0, len(items), _A_WHILE):
+            if begin:
                 await asyncio.sleep(0)
+            opened += await self._column(name, items[begin : begin + _A_WHILE], whose)
         return opened
 
-    async def _item(self, item: Mapping[str, Any], whose: str | None) -> dict[str, Any]:
-        return {
-            name: await self._value(name, value, whose) if name in VALUES else value for name, value in item.items()
-        }
+    async def _column(self, name: str, value: Any, whose: str | None) -> Any:
+        """What is in it, by keys that are at hand; each that isn't is asked for, and it is begun anew."""
+        while True:
+            try:
+                return self._inside(name, value, whose)
+            except _NotAtHandError as lacks:
+                await self.find(lacks.key_id)
+            except DamagedError as error:
+                raise ContentLost(f"{name}: {error}") from None
+            except ValueError:  # no base64, no UTF-8, no JSON
+                raise ContentLost(f"{name}: it is not what was sealed") from None
 
-    async def _value(self, purpose: str, value: Any, whose: str | None) -> Any:
+    def _inside(self, name: str, value: Any, whose: str | None) -> Any:
+        if name in TEXTS:
+            return self._text(name, value, whose)
+        if name in VALUES:
+            return self._value(name, value, whose)
+        return self._item(value, whose) if name == _ITEM else [self._item(item, whose) for item in value]
+
+    def _item(self, item: Mapping[str, Any], whose: str | None) -> dict[str, Any]:
+        return {name: self._value(name, value, whose) if name in VALUES else value for name, value in item.items()}
+
+    def _value(self, purpose: str, value: Any, whose: str | None) -> Any:
         if not isinstance(value, list) or not value or not isinstance(value[0], str):
             return value
-        word = _WORD.fullmatch(value[0])
-        if word is None:
-            raise DamagedError("it is no sealed word")
-        return orjson.loads(await self._open(purpose, word, whose))
+        return orjson.loads(_opened(value[0], self._key_of(value[0], whose), purpose))
 
-    async def _text(self, purpose: str, value: str, whose: str | None) -> str:
+    def _text(self, purpose: str, value: str, whose: str | None) -> str:
         if MARK not in value:
             return value
-        pieces: list[str] = []
-        end = 0
-        for word in _WORD.finditer(value):
-            pieces += _plain(value[end : word.start()]), (await self._open(purpose, word, whose)).decode()
-            end = word.end()
-        return "".join([*pieces, _plain(value[end:])])
+        return _LINE.sub(lambda line: self._line(purpose, line[0], whose), value)
 
-    async def _open(self, purpose: str, word: re.Match[str], whose: str | None) -> bytes:
-        key_id, sealed = _key_id(word[1]), b64decode(word[2], validate=True)
+    def _line(self, purpose: str, word: str, whose: str | None) -> str:
+        """Instructions are an assistant's more often than not, and come by with each of its runs: they are kept."""
+        key = self._key_of(word, whose)
+        if purpose != "instructions" or len(word) > _LONG:
+            return _opened(word, key, purpose).decode()
+        kept = self._instructions.get(word)
+        if kept is None or kept[0] is not key:
+            if len(self._instructions) >= _MANY:
+                self._instructions.clear()
+            kept = self._instructions[word] = key, _opened(word, key, purpose).decode()
+        return kept[1]
+
+    def _key_of(self, word: str, whose: str | None) -> Opened | None:
+        """What sealed a word; None if nothing did. Raises _NotAtHandError; ValueError if it is no sealed word, or
+        another project's.
+        """
+        if not word.startswith(MARK) or word[_DOT : _DOT + 1] != ".":
+            raise DamagedError("it is no sealed word")
+        key_id = _key_id(word[len(MARK) : _DOT])
         if key_id == _NO_KEY:
-            return sealed
-        key = await self.find(key_id)
+            return None
+        try:
+            key = self.at_hand(key_id)
+        except LookupError:
+            raise _NotAtHandError(key_id) from None
         if whose is not None and whose != key.project_id:
             raise DamagedError("it is another project's")
-        return key.open(sealed, purpose.encode())
+        return key
+
+
+def _opened(word: str, key: Opened | None, purpose: str) -> bytes:
+    """Raises ValueError if it is not what was sealed."""
+    sealed = a2b_base64(word[_DOT + 1 :], strict_mode=True)
+    return sealed if key is None else key.open(sealed, purpose.encode())
 
 
 @lru_cache(maxsize=1000)
 def _key_id(text: str) -> UUID:
     """Reading one takes as long as opening a sentence, and there are few."""
     return UUID(text)
-
-
-def _plain(text: str) -> str:
-    """What stands between sealed words; a mark begins nothing else."""
-    if _BEGINS.search(text):
-        raise DamagedError("it is no sealed word")
-    return text
 
 
 def _json(value: Any, written: Callable[[Any], Any]) -> str:

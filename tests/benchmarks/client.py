@@ -4,6 +4,7 @@ A process of its own, so that its CPU time is known and takes nothing from whom 
 """
 
 import asyncio
+import os
 import sys
 import time
 
@@ -66,4 +67,5 @@ class Client:
 
 if __name__ == "__main__":
     report = uvloop.run(Client(Plan(**orjson.loads(sys.stdin.buffer.read()))).report())
-    sys.stdout.buffer.write(orjson.dumps(report))
+    with os.fdopen(sys.stdout.fileno(), "wb") as output:  # writes all of it, also where Python's own doesn't buffer
+        output.write(orjson.dumps(report))

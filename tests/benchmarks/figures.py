@@ -59,7 +59,7 @@ class Sizes:
 
     in_turn: int = 100  # runs one after the other
     flood: int = 2000  # runs by 50 clients
-    turns: int = 30  # of each of two systems that are compared
+    turns: int = 15  # of two systems that are compared
     paced_s: float = 8
     held: int = 1500
     streams: int = 1000

@@ -23,7 +23,7 @@ from api.streams import Streams
 from shared import ids, table
 from shared.assistants import commands as assistants
 from shared.database import Database, Row
-from shared.events.types import Entry, EventId
+from shared.events.types import Entry, EventId, Packed
 from shared.limits.windows import Windows
 from shared.projects.rows import Project
 from shared.queue import RUNS_QUEUE, Doorbell
@@ -159,7 +159,7 @@ class StagedRedis(Outbox):
                 case ("XADD", str() as key, "MAXLEN", "~", _, str() as event_id, "e", bytes() as packed):
                     log = self.logs.setdefault(key.removeprefix("ev:"), [])
                     if not log or EventId.parse(event_id) > log[-1].last:
-                        log.append(Entry.unpack(packed, key.removeprefix("ev:"), None))
+                        log.append(Packed.parse(packed).open(key.removeprefix("ev:"), None))
                 case _:
                     pass
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.events.types import Entry, EventId, sealed_by
+from shared.events.types import Entry, EventId, Packed
 from shared.events.writer import EventWriter
 from shared.redis import Command
 from shared.vault.opened import DamagedError, Opened
@@ -27,7 +27,7 @@ class Box:
 
     def entries(self) -> list[Entry]:
         published = (command[2] for commands in self.sent for command in commands if command[0] == "PUBLISH")
-        return [Entry.unpack(packed, "run_1", KEY) for packed in published if isinstance(packed, bytes)]
+        return [Packed.parse(packed).open("run_1", KEY) for packed in published if isinstance(packed, bytes)]
 
 
 def writer(box: Box) -> EventWriter:
@@ -85,7 +85,7 @@ async def test_the_log_is_given_a_time_to_live_once() -> None:
 def test_entries_survive_packing() -> None:
     entry = Entry(EventId(2, 14), ends=True, frames=b"id: 2-14\nevent: done\ndata: [DONE]\n\n")
 
-    assert Entry.unpack(entry.pack("run_1", None), "run_1", None) == entry
+    assert Packed.parse(entry.pack("run_1", None)).open("run_1", None) == entry
 
 
 def test_sealed_entries_are_opened_as_what_they_are() -> None:
@@ -93,13 +93,13 @@ def test_sealed_entries_are_opened_as_what_they_are() -> None:
     packed = entry.pack("run_1", KEY)
 
     assert b"DONE" not in packed
-    assert sealed_by(packed) == KEY.id
-    assert Entry.unpack(packed, "run_1", KEY) == entry
+    assert Packed.parse(packed).sealed_by == KEY.id
+    assert Packed.parse(packed).open("run_1", KEY) == entry
     for other in (packed.replace(b"2-14 1", b"2-15 1"), packed.replace(b"2-14 1", b"2-14 0"), packed[:-1]):
         with pytest.raises(DamagedError):
-            Entry.unpack(other, "run_1", KEY)
+            Packed.parse(other).open("run_1", KEY)
     with pytest.raises(DamagedError):
-        Entry.unpack(packed, "run_2", KEY)
+        Packed.parse(packed).open("run_2", KEY)
 
 
 def test_ids_are_ordered_by_term_first() -> None:

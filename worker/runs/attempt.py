@@ -13,9 +13,8 @@ from shared.events import replay
 from shared.events.log import keeping
 from shared.events.writer import EventWriter
 from shared.metrics import worker as metrics
-from shared.runs import commands, statements, transitions
+from shared.runs import statements, transitions
 from shared.runs.records import Records, Telling
-from shared.runs.statements import NEXT_OF_PROJECT
 from shared.runs.status import RunStatus, StepStatus
 from shared.runs.transitions import Cancel, Transition
 from shared.vault.opened import Opened
@@ -29,6 +28,7 @@ from worker.runs.bill import Bill
 from worker.runs.citations import Sources
 from worker.runs.claim import CONTEXT
 from worker.runs.clock import RunClock
+from worker.runs.following import make_room
 from worker.runs.live import Held
 from worker.runs.outcome import Failed
 from worker.runs.turn import Ending, Record, Turn
@@ -193,7 +193,7 @@ class Attempt:
         self.writer.flush()
         log.info("run.settled", status=row["status"], reason=row["reason"])
         crossing("run.announced")
-        await _make_room(self.deps, row)
+        await make_room(self.deps, row)
         return row
 
     def _drop_unstorable(self, error: Exception) -> None:
@@ -228,16 +228,6 @@ class Attempt:
         if row is not None:
             self.bill.take()
         return row
-
-
-async def _make_room(deps: Deps, run: Row) -> None:
-    """A run has ended: ring for those that could not begin because of it."""
-    if run["has_next"] and (following := await commands.promote(deps.database, run["thread_id"])) is not None:
-        crossing("run.promoted")
-        deps.doorbell.ring(following)
-    if deps.live.limited or deps.settings.project_concurrency is not None:
-        for queued in await deps.database.all(NEXT_OF_PROJECT, {"project_id": run["project_id"]}):
-            deps.doorbell.ring(queued)
 
 
 def _revived(step: Mapping[str, Any] | None) -> Record | None:

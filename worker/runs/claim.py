@@ -12,9 +12,10 @@ from shared.runs import statements, transitions
 from shared.runs.records import Records
 from shared.runs.statements import TURN, ContextLimits
 from shared.runs.transitions import Transition
-from shared.vault.contents import ContentUnavailable
+from shared.vault.contents import ContentLost, ContentUnavailable
 from shared.vault.opened import Opened
 from worker.deps import Deps
+from worker.runs import lost
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
 
     Claims leave the better part of the connections to settlements, which have a lease to keep. A run on its last
     attempt is left for later where `Live` has no room for it: it is rung for again soon. One whose content can't be
-    opened here is given back, for others may have its key: it is rung for again soon.
+    opened here is given back, for others may have its key: it is rung for again soon. One that nobody can open ends.
     """
     at_once = deps.settings.project_concurrency
     async with deps.live.claiming:
@@ -57,12 +58,16 @@ async def claim(run_id: str, deps: Deps) -> Claimed | None:
     try:
         await deps.system.contents.decode([row])
         return Claimed(row, sent, await deps.system.contents.key(row["project_id"]))
+    except ContentLost as error:
+        log.error("claim.content_lost", run_id=row["id"], reason=str(error))  # noqa: TRY400 # the reason says it
+        await lost.end(deps, row)
     except (ContentUnavailable, SQLAlchemyError) as error:
         reason = str(error) if isinstance(error, ContentUnavailable) else type(error).__name__
         log.error("claim.content_unavailable", run_id=row["id"], reason=reason)  # noqa: TRY400 # the reason says it
         back = statements.settle(transitions.release(), row["id"], row["term"], Records())
         await deps.system.one(back.sql, back.params)
-        return None
+    deps.live.end_probation(row["id"], row["term"])
+    return None
 
 
 def is_stale(claimed: Row) -> bool:

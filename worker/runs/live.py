@@ -82,9 +82,10 @@ class Live:
     def begin_probation(self, run_id: str, term: int) -> None:
         """It takes up the room for a while, or until it has left."""
         self._on_probation = run_id, term
-        asyncio.get_running_loop().call_later(self._probation_s, self._end_probation, run_id, term)
+        asyncio.get_running_loop().call_later(self._probation_s, self.end_probation, run_id, term)
 
-    def _end_probation(self, run_id: str, term: int) -> None:
+    def end_probation(self, run_id: str, term: int) -> None:
+        """It has left, or its while is over."""
         if self._on_probation == (run_id, term):
             self._on_probation = None
 
@@ -114,7 +115,7 @@ class Live:
             held.alarm.cancel()
         if self._held.get(held.run_id) is held:
             del self._held[held.run_id]
-        self._end_probation(held.run_id, held.term)
+        self.end_probation(held.run_id, held.term)
 
     def __len__(self) -> int:
         return len(self._held)

@@ -1,9 +1,11 @@
 """Many runs at a time: how many a second, and the CPU time that each group of processes spends on one."""
 
+from collections.abc import Mapping, Sequence
+
 from tests.benchmarks import load
 from tests.benchmarks.bench import Bench, Subject
 from tests.benchmarks.figures import Figure, Measured, Measurement, Values
-from tests.benchmarks.load import Plan, Report
+from tests.benchmarks.load import Load, Plan, Report
 
 CLIENTS = 50
 RATE = 80
@@ -54,11 +56,24 @@ def observed(subject: Subject, plan: Plan) -> tuple[Measured, Report]:
     """Carry out a plan; returns with it what API and worker spent on a call, and beside it every group's share."""
     before = subject.cpu_s()
     report = load.run(plan)
-    after = subject.cpu_s()
-    spent = {name: (after[name] - before[name]) / len(report.marks) * 1000 for name in after}
-    spent["client"] = report.cpu_s / len(report.marks) * 1000
+    spent = _spent(subject, before, report)
     groups = ", ".join(f"{name} {ms:.2f}" for name, ms in spent.items())
     return Measured(spent["api"] + spent["worker"], groups), report
+
+
+def side_by_side(plans: Sequence[tuple[Subject, Plan]]) -> list[float]:
+    """Carry out plans at the same time; returns what API and worker of each subject spent on a call, in ms."""
+    before = [subject.cpu_s() for subject, _ in plans]
+    reports = [under_way.report() for under_way in [Load(plan) for _, plan in plans]]
+    seen = zip(plans, before, reports, strict=True)
+    spent = [_spent(subject, earlier, report) for (subject, _), earlier, report in seen]
+    return [groups["api"] + groups["worker"] for groups in spent]
+
+
+def _spent(subject: Subject, before: Mapping[str, float], report: Report) -> dict[str, float]:
+    """CPU time of a call by each group of processes, in ms."""
+    spent = {name: (now - before[name]) / len(report.marks) * 1000 for name, now in subject.cpu_s().items()}
+    return spent | {"client": report.cpu_s / len(report.marks) * 1000}
 
 
 FLOOD = Measurement("flood", FLOOD_FIGURES, _flood)
