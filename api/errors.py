@@ -104,7 +104,7 @@ def install(app: FastAPI) -> None:
 
 
 def _install_unavailable(app: FastAPI) -> None:
-    """What is away for a while, and is told from what is wrong."""
+    """What is away for a while or lost for good, and is told from what is wrong."""
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)

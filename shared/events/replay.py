@@ -47,7 +47,7 @@ class Gone(Enum):
 
 
 def gone(why: Gone, after: EventId) -> bytes:
-    """The end of a stream whose run is gone: the error in both of the forms that clients look for."""
+    """The end of a stream of which there is nothing to tell: the error in both of the forms that clients look for."""
     kind, code, message = why.value
     problem = {"message": message, "type": kind, "param": None, "code": code}
     first, second = EventId(after.term, after.sequence + 1), EventId(after.term, after.sequence + 2)

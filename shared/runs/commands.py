@@ -82,7 +82,7 @@ async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
 
 
 async def promote(db: Executor, thread_id: str) -> Row | None:
-    """Let the next run of a thread begin, if one waits and the thread is free; returns it, to be rung for."""
+    """Let the next run of a thread begin, if one waits and the thread is free; returns its ids, to ring by."""
     try:
         return await db.one(statements.PROMOTE, {"thread_id": thread_id})
     except IntegrityError:  # a new run was quicker; the next one's end, or the sweeper, promotes

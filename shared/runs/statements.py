@@ -150,7 +150,8 @@ RETURNING id, thread_id, project_id""")
 
 
 # The next run of a thread, if the thread is free: it may be claimed from now on, and its messages enter the thread. If
-# somebody has locked it, none: those behind it wait on, and the sweeper promotes.
+# somebody has locked it, none: those behind it wait on, and the sweeper promotes. It is rung for by what is returned,
+# whether its content can be opened or not.
 PROMOTE = text(f"""
 WITH next AS (
   UPDATE runs SET waiting = false, rung_at = now() WHERE id = (
@@ -160,7 +161,7 @@ WITH next AS (
   AND NOT EXISTS (SELECT FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}) RETURNING *),
   added AS ({insert_messages("next", "thread_id", "next.messages_to_come")} RETURNING thread_id, created_at),
   active AS ({touch("added")})
-SELECT * FROM next""")
+SELECT id, thread_id, project_id FROM next""")
 
 FREE_THREADS = text(f"""
 SELECT DISTINCT thread_id FROM runs AS behind WHERE {WAITS_FOR_THREAD}

@@ -106,7 +106,7 @@ class Contents:
 
     def __init__(self, vault: "Vault | None" = None) -> None:
         self.vault = vault
-        self._instructions: dict[str, tuple[Opened | None, str]] = {}
+        self._instructions: dict[str, str] = {}
 
     async def key(self, project_id: str) -> Opened | None:
         """What seals the project's content now; None where nothing is sealed. Raises ContentUnavailable."""
@@ -220,16 +220,20 @@ class Contents:
         return _LINE.sub(lambda line: self._line(purpose, line[0], whose), value)
 
     def _line(self, purpose: str, word: str, whose: str | None) -> str:
-        """Instructions are an assistant's more often than not, and come by with each of its runs: they are kept."""
+        """Instructions are an assistant's more often than not, and come by with each of its runs: they are kept, for
+        whoever has their key at hand.
+        """
         key = self._key_of(word, whose)
-        if purpose != "instructions" or len(word) > _LONG:
+        if purpose != "instructions":
             return _opened(word, key, purpose).decode()
-        kept = self._instructions.get(word)
-        if kept is None or kept[0] is not key:
-            if len(self._instructions) >= _MANY:
-                self._instructions.clear()
-            kept = self._instructions[word] = key, _opened(word, key, purpose).decode()
-        return kept[1]
+        text = self._instructions.get(word)
+        if text is None:
+            text = _opened(word, key, purpose).decode()
+            if len(word) <= _LONG:
+                self._instructions[word] = text
+            if len(self._instructions) > _MANY:
+                del self._instructions[next(iter(self._instructions))]
+        return text
 
     def _key_of(self, word: str, whose: str | None) -> Opened | None:
         """What sealed a word; None if nothing did. Raises _NotAtHandError; ValueError if it is no sealed word, or
@@ -257,8 +261,13 @@ def _opened(word: str, key: Opened | None, purpose: str) -> bytes:
 
 @lru_cache(maxsize=1000)
 def _key_id(text: str) -> UUID:
-    """Reading one takes as long as opening a sentence, and there are few."""
-    return UUID(text)
+    """As `UUID.hex` writes it; raises ValueError otherwise. Reading one takes as long as opening a sentence, and there
+    are few.
+    """
+    key_id = UUID(text)
+    if key_id.hex != text:
+        raise ValueError("it is no key's id")
+    return key_id
 
 
 def _json(value: Any, written: Callable[[Any], Any]) -> str:

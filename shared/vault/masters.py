@@ -68,7 +68,7 @@ class MasterKeys:
             raise NoMasterKey(f"the master key {name} is not among ASSISTANTD_ENCRYPTION_KEYS")
         try:
             return master.decrypt(wrapped[:NONCE], wrapped[NONCE:], bound_to)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter if it is too short
             raise NoMasterKey(f"the master key {name} did not wrap this data key") from None
 
 

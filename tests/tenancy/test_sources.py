@@ -12,6 +12,7 @@ SPEAKS_FOR_IT = {
     "api/routes/health.py": "a look at the database, and at nobody's rows",
     "worker/services.py": "opens and closes them, and shows how full they are",
     "worker/runs/claim.py": "whose turn it is, is asked of all projects",
+    "worker/runs/lost.py": "a run that can't be opened ends as it lies",
     "worker/runs/heartbeat.py": "a process renews the leases of all its runs and files in one statement",
     "worker/runs/cancels.py": "an operator names a run, whose project isn't known before it is read",
     "worker/sweep.py": "what dead workers left, whoever's it is",

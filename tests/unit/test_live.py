@@ -34,7 +34,7 @@ async def test_there_is_room_for_one_until_it_leaves() -> None:
     holding = asyncio.create_task(hold())
     await asyncio.sleep(0)
     assert not has_room(live)
-    live.end_probation("run_1", 2)  # pyright: ignore[reportPrivateUsage] # of an earlier term
+    live.end_probation("run_1", 2)  # of an earlier term
     assert not has_room(live)
     leave.set()
     await holding

@@ -18,7 +18,7 @@ GIB = 2**30
 
 
 async def costs(admin: Admin, **question: Any) -> list[Any]:
-    asked: dict[str, Any] = {"start_time": today(), **question}
+    asked: dict[str, Any] = {"start_time": today(), "end_time": today() + DAY, **question}
     page = await admin.client.admin.organization.usage.costs(**asked)
     return [one for bucket in page.data for one in bucket.results]
 

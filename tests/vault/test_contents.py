@@ -25,6 +25,7 @@ from shared.audit.actor import command_line
 from shared.database import Database, Executor, session
 from shared.removals.retention import _NAMED  # pyright: ignore[reportPrivateUsage] # the SQL is the subject
 from shared.runs import commands as runs
+from shared.runs import statements, transitions
 from shared.threads import commands as threads
 from shared.vault.contents import MARK, ContentLost, Contents, ContentUnavailable, Json, Secret, UnstorableError
 from shared.vault.databases import require_keys
@@ -36,7 +37,8 @@ from shared.wire.assistants import CreateAssistant
 from shared.wire.runs import CreateRun, CreateThreadAndRun
 from shared.wire.threads import CreateMessage, CreateThread
 from tests.vault import OTHER, PROJECT, project_database
-from worker.runs.claim import claim
+from worker.runs import lost
+from worker.runs.claim import CONTEXT, claim
 from worker.runs.live import Live
 
 MASTER, PLANTED = bytes(32), "the numbers of the fourth quarter"
@@ -205,6 +207,42 @@ async def test_a_worker_that_has_no_key_gives_the_run_back(database: Database, u
         claimed = await claim(run_id, deps)
     assert claimed is not None
     assert claimed.run["context"][0]["content"] == CONTENT
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_run_that_nobody_can_open_ends(database: Database, *, cancelled: bool) -> None:
+    """Also on its last attempt, and cancelled if that is asked for between the claim and its end."""
+    db = sealing(database).within(PROJECT)
+    _, run_id, behind = await talk(db)
+    await database.all(text("UPDATE runs SET instructions = left(instructions, 80), attempts = 2, max_attempts = 3"))
+    sent, rung = [], []
+    live = Live(timedelta(seconds=30), claims=2)
+    deps: Any = SimpleNamespace(
+        settings=SimpleNamespace(project_concurrency=None, lease_duration=timedelta(seconds=30)),
+        owner="worker",
+        system=database,
+        database=database,
+        live=live,
+        outbox=SimpleNamespace(send=sent.extend),
+        doorbell=SimpleNamespace(ring=rung.append),
+    )
+    if cancelled:
+        move = transitions.claim("worker", timedelta(seconds=30))
+        taken = statements.claim(move, run_id, CONTEXT, room=True)
+        row = await database.one(taken.sql, taken.params)
+        assert row is not None
+        await database.all(text("UPDATE runs SET cancel_requested_at = now() WHERE id = :id"), {"id": run_id})
+        await lost.end(deps, row)
+    else:
+        assert await claim(run_id, deps) is None
+
+    (run,) = await database.all(text("SELECT status, last_error FROM runs WHERE id = :id"), {"id": run_id})
+    assert run["status"] == ("cancelled" if cancelled else "failed")
+    assert (run["last_error"] is None) == cancelled
+    assert [row["id"] for row in rung] == [behind]
+    assert sent == [], "nothing is told of what can't be opened"
+    with live.room() as room:
+        assert room
 
 
 async def test_a_run_that_is_locked_is_not_overtaken(database: Database) -> None:

@@ -23,6 +23,7 @@ from shared.runs import transitions
 from shared.runs.transitions import Transition
 from shared.tracing import genai
 from shared.tracing.spans import past
+from shared.vault.contents import ContentLost
 from shared.wire.runs import run_object
 from worker.deps import Deps
 from worker.models.client import Patience
@@ -49,7 +50,8 @@ async def execute(run_id: str, deps: Deps, show: Callable[[Row], object] | None 
     """Answer one ring of the doorbell. A run that somebody else has, or that is over, is left alone; with a backlog the
     slot goes to whose turn it is, and `show` is told of that run.
 
-    Returns the run as this worker left it, or None if it took none, or it passed on to others.
+    Returns the run as this worker left it, or None if it took none, or one that nobody can open, or it passed on to
+    others.
     """
     began_ns = time.time_ns()
     claimed, leaving = await _finish(claim(run_id, deps))
@@ -114,6 +116,9 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         # Postgres is away, and the settlement waits for it; or others have the run, and the settlement finds no row.
         log.warning("run.interrupted", error=type(error).__name__)
         return transitions.release(), turn.CANCELLED
+    except ContentLost as error:
+        log.error("run.content_lost", reason=str(error))  # noqa: TRY400 # the reason says it
+        return _failure(attempt, "server_error", ContentLost.TOLD)
     except StoreUnavailable:
         message = "The server's file storage does not work. Please try again."
         return _failure(attempt, "server_error", message)

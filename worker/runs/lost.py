@@ -20,7 +20,8 @@ async def end(deps: Deps, claimed: Row) -> None:
         statement = statements.settle(move, claimed["id"], claimed["term"], Records(opened=True))
         row = await deps.system.one(statement.sql, statement.params)
         if row is not None:
+            metrics.claimed(claimed)
             metrics.settled(row)
             await announce_ends(deps.system.contents, deps.outbox, [row])
-            await make_room(deps.within(row["project_id"]), row)
+            await make_room(deps, row)
             return

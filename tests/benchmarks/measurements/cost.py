@@ -64,7 +64,12 @@ def observed(subject: Subject, plan: Plan) -> tuple[Measured, Report]:
 def side_by_side(plans: Sequence[tuple[Subject, Plan]]) -> list[float]:
     """Carry out plans at the same time; returns what API and worker of each subject spent on a call, in ms."""
     before = [subject.cpu_s() for subject, _ in plans]
-    reports = [under_way.report() for under_way in [Load(plan) for _, plan in plans]]
+    under_way = [Load(plan) for _, plan in plans]
+    try:
+        reports = [one.report() for one in under_way]
+    finally:
+        for one in under_way:
+            one.kill()
     seen = zip(plans, before, reports, strict=True)
     spent = [_spent(subject, earlier, report) for (subject, _), earlier, report in seen]
     return [groups["api"] + groups["worker"] for groups in spent]
