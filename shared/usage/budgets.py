@@ -17,7 +17,7 @@ from sqlalchemy import text
 from shared.audit.actor import Actor
 from shared.audit.entries import entry
 from shared.audit.statements import note
-from shared.database import Executor, Row
+from shared.database import Executor, Row, Transactional
 from shared.errors import NotFound
 from shared.projects import commands as projects
 from shared.usage import reading
@@ -71,7 +71,7 @@ class Reached(NamedTuple):
 
 
 async def put(
-    db: Executor, by: Actor, prices: PriceList, project_id: str, limit_cents: int | None, alert_cents: int | None
+    db: Transactional, by: Actor, prices: PriceList, project_id: str, limit_cents: int | None, alert_cents: int | None
 ) -> Row:
     """Give the project this budget in place of any other. Raises NotFound, or InvalidRequest if it is archived."""
     await projects.require_active(db, project_id)
@@ -82,7 +82,7 @@ async def put(
     return await get(db, prices, project_id)
 
 
-async def get(db: Executor, prices: PriceList, project_id: str) -> Row:
+async def get(db: Transactional, prices: PriceList, project_id: str) -> Row:
     """The project's budget, with what was `spent` this month. Raises NotFound, also where it has none."""
     await projects.get(db, project_id)
     row = await db.one(_READ, {"project_ids": [project_id], "month": _month(datetime.now(UTC)).date()})
@@ -99,7 +99,7 @@ async def remove(db: Executor, by: Actor, project_id: str) -> None:
 
 
 async def review(
-    db: Executor, prices: PriceList, project_ids: Collection[str] | None = None, *, alerts: bool = True
+    db: Transactional, prices: PriceList, project_ids: Collection[str] | None = None, *, alerts: bool = True
 ) -> Sequence[Reached]:
     """Look at what is spent by these projects, or all, and note whose budget that reaches; returns what is new."""
     now = datetime.now(UTC)
@@ -128,7 +128,7 @@ async def exhausted(db: Executor) -> frozenset[str]:
     return frozenset(row["id"] for row in await db.all(_EXHAUSTED))
 
 
-async def _spent(db: Executor, prices: PriceList, project_ids: Sequence[str]) -> dict[str, Decimal]:
+async def _spent(db: Transactional, prices: PriceList, project_ids: Sequence[str]) -> dict[str, Decimal]:
     """What each has spent this month."""
     now = datetime.now(UTC)
     span = Span(_month(now), now + timedelta(minutes=1), timedelta(days=1))  # what is used just now counts

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import TextClause, text
 
-from shared.database import Executor, Row
+from shared.database import Executor, Row, Transactional
 from shared.usage.facts import COUNTS, Kind
 from shared.usage.prices import NOTHING, Item, PriceList, Stored
 
@@ -21,6 +21,8 @@ Dimension = Literal["project_id", "api_key_id", "subject"]
 
 ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)  # a midnight: any would do
 KINDS: list[Kind] = list(get_args(Kind))
+IDLE_WITHIN = timedelta(seconds=5)  # of the transaction
+_MEMORY = text("SELECT set_config('work_mem', '32MB', true)")
 BYTES: tuple[Stored, ...] = ("vector_stores", "files")
 
 
@@ -74,10 +76,10 @@ def dimensions(names: Iterable[str]) -> list[Dimension]:
     return [*(name for name in owners if name in asked), *subjects]
 
 
-async def counts(db: Executor, kind: Kind, span: Span, only: Only, by: Sequence[Dimension]) -> Found:
+async def counts(db: Transactional, kind: Kind, span: Span, only: Only, by: Sequence[Dimension]) -> Found:
     """What was used: `requests`, `input_tokens`, `cached_tokens`, `output_tokens`."""
     statement = _counts(("bucket", *by), only.named())
-    return _by_bucket(span, await db.all(statement, {**_params(span, only), "kinds": [kind]}))
+    return _by_bucket(span, await _sums(db, statement, {**_params(span, only), "kinds": [kind]}))
 
 
 async def stored(db: Executor, kind: Stored, span: Span, only: Only, by: Sequence[Dimension]) -> Found:
@@ -86,11 +88,10 @@ async def stored(db: Executor, kind: Stored, span: Span, only: Only, by: Sequenc
     return _by_bucket(span, await db.all(_stored(("bucket", *by), only.named()), params))
 
 
-async def costs(db: Executor, prices: PriceList, span: Span, only: Only, by: Sequence[Dimension]) -> Bills:
+async def costs(db: Transactional, prices: PriceList, span: Span, only: Only, by: Sequence[Dimension]) -> Bills:
     """What was used and kept, as lines of bills; buckets are days."""
-    used = await db.all(
-        _counts(("bucket", "kind", "subject", *by), only.named()), {**_params(span, only), "kinds": KINDS}
-    )
+    statement = _counts(("bucket", "kind", "subject", *by), only.named())
+    used = await _sums(db, statement, {**_params(span, only), "kinds": KINDS})
     lines = [(row, item) for row in used for item in prices.items(row, row["bucket"].date())]
     if only.api_key_ids is None:  # what is kept belongs to no key
         for kind in BYTES:
@@ -99,6 +100,15 @@ async def costs(db: Executor, prices: PriceList, span: Span, only: Only, by: Seq
     for row, item in lines:
         bills.setdefault(max(row["bucket"], span.start), []).append(({name: row[name] for name in by}, item))
     return bills
+
+
+async def _sums(db: Transactional, statement: TextClause, params: Mapping[str, Any]) -> Sequence[Row]:
+    """With the memory to add up by hashing. By sorting, which Postgres plans with its default of 4 MB, a month takes
+    twice as long.
+    """
+    async with db.transaction(IDLE_WITHIN) as transaction:
+        await transaction.all(_MEMORY)
+        return await transaction.all(statement, params)
 
 
 def total(items: Iterable[Item]) -> Decimal:

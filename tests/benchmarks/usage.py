@@ -7,6 +7,7 @@ than was promised.
 
 import argparse
 import asyncio
+import gc
 import math
 import random
 import shutil
@@ -128,6 +129,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--times", type=int, default=TIMES)
     given = parser.parse_args()
+    gc.freeze()  # as our processes do
     room = Path(tempfile.mkdtemp(prefix="assistantd-bench-"))
     room.chmod(0o711)  # a server that root starts runs as somebody else
     server = Postgres(room / "postgres")
@@ -140,7 +142,7 @@ def main() -> int:
     print(f"{'question':<60} {'p50 ms':>8} {'p95 ms':>8}")
     for one in took:
         print(f"{one.question:<60} {one.p50_ms:>8.1f} {one.p95_ms:>8.1f}")
-    return int(any(one.p50_ms > PROMISED_MS for one in took))
+    return int(any(one.p95_ms > PROMISED_MS for one in took))
 
 
 async def _measured(url: str, runs: int, times: int) -> list[Took]:
