@@ -23,7 +23,8 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("create")
 def create(
     project: Annotated[
-        str | None, typer.Option(help="The project that the key opens; made if there is none of that name.")
+        str | None,
+        typer.Option(help="The project that the key opens, by name or id; made if there is none of that name."),
     ] = None,
     *,
     admin: Annotated[
@@ -41,6 +42,7 @@ def create(
     if (project is None) != admin:
         raise typer.BadParameter("give either --project or --admin")
     from shared.audit.actor import command_line
+    from shared.projects import commands as projects
     from shared.projects import keys
     from shared.projects.scopes import OF_ADMINS, OF_PROJECTS
 
@@ -50,7 +52,8 @@ def create(
         keys.check_scopes(scope or [], OF_ADMINS if project is None else OF_PROJECTS)
         if project is None:
             return (await keys.create_admin(db, command_line(), name, scope, expires_in)).value
-        return await keys.create(db, command_line(), project, name, scope, expires_in)
+        named = (await projects.get(db, project))["name"] if project.startswith("proj_") else project
+        return await keys.create(db, command_line(), named, name, scope, expires_in)
 
     print(with_database(data_dir, made))
 

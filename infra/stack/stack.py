@@ -221,6 +221,12 @@ def _settings(directory: DataDirectory, options: Options, servers: Sequence[Serv
     given = Given()
     overrides: dict[str, Any] = {"data_dir": directory.root}
     if given.database_url is None and given.encryption_keys is None:  # nobody else stores anything beside us
+        begun = any(isinstance(server, Postgres) and server.data.exists() for server in servers)
+        if begun and not directory.encryption_key.exists():
+            raise process.EmbeddedError(
+                f"{directory.encryption_key} is missing, though there is a database beside it, and nothing else opens "
+                "what it sealed. Put it back, or set ASSISTANTD_ENCRYPTION_KEYS."
+            )
         overrides["encryption_keys"] = process.kept_key(directory.encryption_key)
     for server in servers:
         overrides["database_url" if isinstance(server, Postgres) else "redis_url"] = server.url

@@ -184,11 +184,13 @@ def _step(item: Item, created_at: datetime, place: int) -> Columns:
     ended = {name: item[f"{name}_at"] for name in ("cancelled", "completed", "expired", "failed")}
     named = ("thread_id", "run_id", "assistant_id", "type", "last_error", "usage", "metadata")
     status = StepStatus.EXPIRED if item["status"] in ACTIVE else StepStatus(item["status"])
+    expires_at = _optional(item["expires_at"])
+    over = (expires_at if item["status"] in ACTIVE else None) or created_at
     return {
         **{name: item[name] for name in named},
         "status": status,
-        "expires_at": _optional(item["expires_at"]),
-        "ended_at": next((_instant(at) for at in ended.values() if at is not None), created_at),
+        "expires_at": expires_at,
+        "ended_at": next((_instant(at) for at in ended.values() if at is not None), over),
         "position": place,
         "term": 1,
         "details": calls.stored(item["step_details"], place),

@@ -64,7 +64,7 @@ def show(kind: Kind, row: Row) -> dict[str, Any]:
 
 def _take(directory: Path) -> None:
     """Make the directory, or make sure that it is empty or an export's. Raises InvalidRequest."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is sealed here is not sealed there
     ours = {CONTENTS, *(f"{name}.jsonl" for name in KINDS)}
     for path in directory.iterdir():
         if path.name not in ours:

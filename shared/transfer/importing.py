@@ -21,6 +21,7 @@ from shared.transfer.manifest import MANIFEST, Manifest
 from shared.transfer.statements import AT_ONCE, SECRETS
 from shared.vault.contents import Json, UnstorableError, secret
 
+_GIVE_AGAIN = "its file_ids are not searched before a v1 client gives them to it again"
 _MICROSECONDS = 1_000_000
 _LAST = 2**31 - 1  # place of a step
 
@@ -108,12 +109,15 @@ class _Import:
             self.counts.unknown.update((kind.object, name) for name in reading.unknown_fields(kind, item))
             place = number if rising else _LAST - number
             try:
-                yield columns(kind, item, timedelta(microseconds=place % _MICROSECONDS), place)
+                row = columns(kind, item, timedelta(microseconds=place % _MICROSECONDS), place)
             except Unusable as error:
                 self._refuse(kind, item.get("id"), str(error))
                 continue
+            yield row
             if kind.name == "runs" and item.get("status") in ACTIVE:
                 self.tell(f"{item['id']}: was {item['status']}; it is kept as expired, and is not gone on with")
+            if kind.name == "assistants" and row["file_ids"] and _searches_none(row):
+                self.tell(f"{item['id']}: {_GIVE_AGAIN}")
 
     def _refuse(self, kind: Kind, object_id: Any, why: str) -> None:
         self.counts.refused[kind.name] += 1
@@ -184,3 +188,9 @@ class _Import:
             await self._account(kind, listed, [row], Counter())
         else:
             self.counts.added[kind.name] += 1
+
+
+def _searches_none(assistant: Columns) -> bool:
+    """Was it v1's, whose files were searched without a vector store?"""
+    searches = any(tool["type"] == "file_search" for tool in assistant["tools"])
+    return searches and not assistant["tool_resources"].get("file_search", {}).get("vector_store_ids")

@@ -1,6 +1,7 @@
 """Reading a dump: JSON values from files of any size, a few in memory at a time."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 CHUNK = 1024 * 1024  # characters
 LONGEST = 256 * CHUNK  # of one value: a page of a hundred messages of the greatest length, and then some
 _BETWEEN = " \t\r\n,[]\ufeff"  # of values: lines, and lists around them
+
+_OBJECT = re.compile(rb'\s*\[?\s*\{[^{}]*"object"\s*:\s*"')
 
 Item = dict[str, Any]
 
@@ -62,7 +65,7 @@ def _look_through(directory: Path, path: Path, told: Survey) -> None:
             if isinstance(at, int):
                 before[kind.name] = parent, at
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        if known:
+        if known or _begins_as_dump(path):
             raise InvalidRequest(f"{path.relative_to(directory)} can't be read to its end: {error}.") from None
     if not known:
         if path.stat().st_size:
@@ -71,6 +74,12 @@ def _look_through(directory: Path, path: Path, told: Survey) -> None:
     told.unknown += unknown
     for name in known:
         told.files[name].append(path)
+
+
+def _begins_as_dump(path: Path) -> bool:
+    """Would it have been an object of ours, or a page of them, had it been whole?"""
+    with path.open("rb") as file:
+        return _OBJECT.match(file.read(1000)) is not None
 
 
 def of_kind(told: Survey, kind: Kind) -> Iterator[Item]:
@@ -96,13 +105,15 @@ def objects(path: Path) -> Iterator[Item]:
 
 def values(path: Path) -> Iterator[Any]:
     """JSON values that stand behind each other, on lines of their own or in a list. Raises JSONDecodeError, also where
-    the last one isn't whole; UnicodeDecodeError.
+    the last one isn't whole or a list is left open; UnicodeDecodeError.
     """
+    deep = 0
     decoder = json.JSONDecoder()
     with path.open(encoding="utf-8") as file:
         text, place, chunk = "", 0, CHUNK
         while True:
-            place = _skip(text, place)
+            begin, place = place, _skip(text, place)
+            deep += text.count("[", begin, place) - text.count("]", begin, place)
             try:
                 if place == len(text):
                     raise json.JSONDecodeError("Nothing is left", "", 0)  # noqa: TRY301 # to be read on, as below
@@ -112,6 +123,8 @@ def values(path: Path) -> Iterator[Any]:
                 if not more or len(text) - place > LONGEST:
                     if place < len(text):
                         raise json.JSONDecodeError(error.msg, "", 0) from None
+                    if deep > 0:
+                        raise json.JSONDecodeError("A list is not closed", "", 0) from None
                     return
                 text, place, chunk = text[place:] + more, 0, 2 * chunk
                 continue

@@ -55,7 +55,7 @@ LOCK = text("SELECT pg_try_advisory_lock(hashtextextended('assistantd import', 3
 
 FILE = text("SELECT project_id, sha256 FROM files WHERE id = :id")
 
-UNCOMPARED = frozenset({"position", "term", "ingestion", "last_active_at", "expires_at", "expired_at"})
+UNCOMPARED = frozenset({"position", "term", "ingestion", "last_active_at", "expires_at", "expired_at", "rung_at"})
 """Columns that may differ between what is there and what is to be imported: what follows from the order of lines, and
 what time and use have changed since."""
 

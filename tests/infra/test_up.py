@@ -199,6 +199,16 @@ def test_a_bad_setting_is_one_line_and_status_2(state: Path) -> None:
     assert not (state / "postgres" / "pgdata").exists()
 
 
+def test_a_key_that_is_missing_is_not_replaced(state: Path) -> None:
+    """What it sealed would be lost, and what is sealed by another one besides."""
+    data = state / "without"
+    (data / "postgres" / "pgdata").mkdir(parents=True)
+    done = command("up", "--data-dir", data, cwd=state)
+    assert done.returncode == 1
+    assert f"{data / 'encryption.key'} is missing" in done.stderr
+    assert not (data / "encryption.key").exists()
+
+
 def test_flower_is_open_to_nobody_beyond_this_machine_without_a_password(state: Path) -> None:
     done = command("flower", "--host", "0.0.0.0", cwd=state, ASSISTANTD_REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 2

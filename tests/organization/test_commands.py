@@ -54,11 +54,15 @@ async def test_a_project(system: System) -> None:
     (value,) = await said(system, "keys", "create", "--project", "Nippur", *scope, "--expires-in-days", "1")
 
     (line,) = [line for line in await said(system, "keys", "list") if "Nippur" in line]
+    await said(system, "keys", "create", "--project", project, "--name", "by id")
+    assert sum("Nippur" in line for line in await said(system, "keys", "list")) == 2
+    unknown = await command(system, "keys", "create", "--project", "proj_none")
+    assert unknown.stderr == "No project found with id 'proj_none'.\n"
     assert f"{value[:6]}…{value[-4:]}" in line
     assert line.endswith("api.files.read api.threads.write")
     assert "until" in line
     (line,) = [line for line in await said(system, "projects", "list") if project in line]
-    assert line.endswith("active  1 keys")
+    assert line.endswith("active  2 keys")
     await said(system, "projects", "archive", project)
     (line,) = [line for line in await said(system, "projects", "list") if project in line]
     assert "archived" in line

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from openai import AsyncOpenAI
 
 from tests import http
 from tests.scripted_model import Say, ScriptedModel
@@ -270,11 +271,47 @@ async def test_what_can_not_be_kept_is_refused_by_name_and_the_rest_is_kept(
     assert warned.startswith(str(ill["id"]))
 
 
-async def test_a_dump_that_ends_in_the_middle_is_refused_whole(there: System, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["{thread}\n{cut}", "[{thread}", "[{thread},", '{{"object": "list", "data": [{thread}, {cut}', "{cut}", "[{cut}"],
+)
+async def test_a_dump_that_ends_in_the_middle_is_refused_whole(there: System, tmp_path: Path, text: str) -> None:
     thread = json.dumps({"id": f"thread_{uuid4().hex}", "object": "thread", "created_at": AT})
-    (tmp_path / "threads.jsonl").write_text(f"{thread}\n{thread[:30]}")
+    (tmp_path / "threads.json").write_text(text.format(thread=thread, cut=thread[:-12]))
 
     _, told, warned = await imported(there, tmp_path)
 
     assert told == ""
-    assert "threads.jsonl can't be read to its end" in warned
+    assert "threads.json can't be read to its end" in warned
+
+
+async def test_files_that_v1_searched_by_themselves_are_named(there: System, tmp_path: Path) -> None:
+    """A client makes the store for them that they need now, by giving them again."""
+    (tmp_path / "file.txt").write_text("content")
+    file: dict[str, Any] = {
+        "id": f"file-{uuid4().hex}",
+        "object": "file",
+        "created_at": AT,
+        "filename": "file.txt",
+        "bytes": 7,
+    }
+    assistant: dict[str, Any] = {
+        "id": f"asst_{uuid4().hex}",
+        "object": "assistant",
+        "created_at": AT,
+        "model": "m",
+        "tools": [{"type": "retrieval"}],
+        "file_ids": [file["id"]],
+    }
+    dumped = [{**file, "purpose": "assistants"}, assistant]
+    (tmp_path / "dump.jsonl").write_text("\n".join(map(json.dumps, dumped)))
+
+    key, _, warned = await imported(there, tmp_path)
+
+    assert f"{assistant['id']}: its file_ids are not searched before" in warned
+    async with AsyncOpenAI(base_url=there.base_url, api_key=key) as client:
+        change: Any = {"extra_headers": {"openai-beta": "assistants=v1"}, "extra_body": {"file_ids": [file["id"]]}}
+        await client.beta.assistants.update(assistant["id"], **change)
+        shown = await client.beta.assistants.retrieve(assistant["id"])
+    assert shown.tool_resources is not None
+    assert shown.tool_resources.file_search is not None

@@ -132,6 +132,12 @@ async def test_a_project_moves(
     assert {path.name: path.read_bytes() for path in (second / "files").iterdir()} == {
         path.name: path.read_bytes() for path in (first / "files").iterdir()
     }
+    assert first.stat().st_mode & 0o777 == 0o700
+
+    await until(lambda: here.query("SELECT id FROM runs WHERE status = 'in_progress'") == [])
+    await said(here, "export", "--project", source, tmp_path / "third")
+    again = await command(here, "import", "--project", source, tmp_path / "third")
+    assert (again.returncode, "there already: 2 files" in again.stdout) == (0, True), "whence it came all is there"
 
     async with http.session(project) as old, Project.known(there, key) as tenant, http.session(tenant) as new:
         shown, moved = await everything(old), await everything(new)
