@@ -54,7 +54,14 @@ def create_app(settings: Settings) -> Application:
             yield
         await asyncio.to_thread(end)  # uvicorn ends by the signal that it got: the interpreter doesn't come to its end
 
-    app = Application(title="assistantd", lifespan=lifespan, redirect_slashes=False, telemetry=SILENT)
+    app = Application(
+        title="assistantd",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        telemetry=SILENT,
+        docs_url=None,  # these pages would have browsers run scripts from elsewhere
+        redoc_url=None,
+    )
     app.add_middleware(RequestContext)
     errors.install(app)
     app.include_router(health.router, tags=["Health"])

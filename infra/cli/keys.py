@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli.database import with_database
-from infra.cli.options import DataDir
+from infra.cli.options import DataDir, require_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +41,8 @@ def create(
     """Make a key. It is the last line of the output, and can't be shown again."""
     if (project is None) != admin:
         raise typer.BadParameter("give either --project or --admin")
+    if project is not None:
+        require_name(project)
     from shared.audit.actor import command_line
     from shared.projects import commands as projects
     from shared.projects import keys

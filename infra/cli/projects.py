@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.database import with_database
-from infra.cli.options import DataDir
+from infra.cli.options import DataDir, require_name
 
 if TYPE_CHECKING:
     from shared.database import Database, Row
@@ -64,6 +64,7 @@ def _kept_option(told: str) -> Any:
 @app.command("create")
 def create(name: str, data_dir: DataDir = None) -> None:
     """Make a project; its id is the last line of the output."""
+    require_name(name)
     from shared.audit.actor import command_line
     from shared.projects import commands as projects
 
@@ -84,6 +85,7 @@ def list_all(data_dir: DataDir = None) -> None:
 @app.command("rename")
 def rename(project_id: str, name: str, data_dir: DataDir = None) -> None:
     """Give a project another name."""
+    require_name(name)
     from shared.audit.actor import command_line
     from shared.projects import commands as projects
 

@@ -50,6 +50,11 @@ def test_streams_and_bytes_are_told_of() -> None:
     assert known["get", "/v1/files/{file_id}/content"]["responses"].keys() >= {"200", "206", "416"}
 
 
+def test_no_page_has_browsers_fetch_scripts_from_elsewhere() -> None:
+    app = create_app(Settings(database_url="postgresql://nobody", redis_url="redis://nobody"))
+    assert {"/docs", "/redoc"}.isdisjoint(getattr(route, "path", "") for route in app.routes)
+
+
 def test_links_lead_somewhere() -> None:
     """To operations that there are, with all that their paths need; and to each that needs something."""
     by_id = {operation["operationId"]: (place, operation) for place, operation in operations().items()}

@@ -73,11 +73,18 @@ async def test_a_project(system: System) -> None:
 async def test_what_can_not_be_meant(system: System) -> None:
     for arguments in ((), ("--admin", "--project", "x")):
         assert (await command(system, "keys", "create", *arguments)).returncode == 2
-    for arguments in (("--project", "x", "--scope", "api.file.read"), ("--admin", "--scope", "api.files.read")):
+    for arguments in (("--project", "Lagash", "--scope", "api.file.read"), ("--admin", "--scope", "api.files.read")):
         refused = await command(system, "keys", "create", *arguments)
         assert refused.returncode == 1
         assert refused.stderr.startswith("Invalid value: 'api.file")
-    assert system.query("SELECT FROM projects WHERE name = 'x'") == []
+    assert system.query("SELECT FROM projects WHERE name = 'Lagash'") == []
+    for arguments in (
+        ("projects", "create", " "),
+        ("projects", "rename", "proj_none", ""),
+        ("keys", "create", "--project", ""),
+    ):
+        nameless = await command(system, *arguments)
+        assert (nameless.returncode, "needs a name" in nameless.stderr) == (2, True)
 
 
 async def test_a_budget(system: System) -> None:
