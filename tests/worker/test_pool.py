@@ -125,7 +125,7 @@ def test_a_hard_limit_interrupts_the_cleanup_after_a_soft_one(worker: Worker, st
 def test_termination_cancels_once_and_frees_the_slot(worker: Worker, stage: Stage, events: Events) -> None:
     (task_id,) = worker.hold("revoked")
     stage.sees("started", "revoked")
-    for _ in range(3):  # a broadcast is lost on a worker that connects anew just then
+    for _ in range(3):  # Redis keeps no broadcast for those who don't listen at the moment
         if worker.app.control.revoke(task_id, terminate=True, reply=True, timeout=10, limit=1):
             break
     stage.sees("cleaned", "revoked")
