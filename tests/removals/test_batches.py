@@ -24,7 +24,7 @@ EMPTY = ("threads", "thread_activity", "messages", "runs", "run_steps", "removal
 
 async def test_a_long_thread(stage: Stage) -> None:
     """The request does not wait for what is in it."""
-    thread = await stage.thread(messages=4500, runs=1200, steps=2)
+    thread = await stage.thread(messages=100_000, runs=1200, steps=2)
     other = await stage.thread(messages=3, runs=1, steps=1)
     requested = stage.counted()
 
@@ -32,7 +32,7 @@ async def test_a_long_thread(stage: Stage) -> None:
     await threads.delete(requested, command_line(), stage.project_id, thread)
     assert time.perf_counter() - begun < 1
     assert len(requested.seconds) == 1
-    assert await stage.count("messages") == 4503  # they are still there, and seen by nobody
+    assert await stage.count("messages") == 100_003  # they are still there, and seen by nobody
     with pytest.raises(NotFound):
         await threads.get_message(stage.database, stage.project_id, thread, f"msg_1{thread}")
     with pytest.raises(NotFound):
@@ -46,7 +46,7 @@ async def test_a_long_thread(stage: Stage) -> None:
     await stage.remove(counted)
 
     assert max(counted.removed) == AT_MOST
-    assert sum(counted.removed) >= 4500 + 1200 + 2400 + 1
+    assert sum(counted.removed) >= 100_000 + 1200 + 2400 + 1
     assert {table: await stage.count(table, f"project_id = '{stage.project_id}'") for table in EMPTY} == {
         "threads": 1,
         "thread_activity": 1,

@@ -1,11 +1,15 @@
 """After a whole life and its deletion nothing of it is anywhere, but for what is named here."""
 
+import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx2
+import pytest
 import redis
+from openai import NotFoundError
 
 from tests import http
 from tests.removals.remains import remains
@@ -20,6 +24,8 @@ COUNTED = {"usage_facts", "usage_minutes", "usage_of_assistants", "usage_bytes"}
 
 AUDITED = {"audit_entries"}
 """The log of who deleted what keeps the ids of it for good, and no words but the names of projects and keys."""
+
+ONE_MINUTE = timedelta(minutes=1)
 
 TOOLS: Any = [
     {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}},
@@ -156,6 +162,45 @@ async def test_what_was_deleted_one_by_one(
     assert left.pop("vector_store_files_removed", set()) <= {*life.ids["file"], *life.ids["store"]}
     assert all(not any(life.word in one for one in found) for found in left.values())
     assert left.keys() <= COUNTED | AUDITED
+
+
+async def test_a_thread_of_a_hundred_thousand_messages(project: Project, system: System, model: ScriptedModel) -> None:
+    """Each has a planted word, in one of its parts; another thread stays as it is."""
+    beta, word = project.client.beta, f"planted{uuid4().hex}"
+    assistant = await beta.assistants.create(model=model.script(Say("Yes.")))
+    other = await beta.threads.create(messages=[{"role": "user", "content": "mine"}])
+    long = await beta.threads.create_and_run_poll(
+        assistant_id=assistant.id,
+        thread={"messages": [{"role": "user", "content": word}], "metadata": {"word": word}},
+        poll_interval_ms=POLL_MS,
+    )
+    system.query(
+        "INSERT INTO messages (id, project_id, thread_id, role, content, metadata)"
+        " SELECT concat('msg_', n, CAST(%s AS text)), project_id, id, 'user', jsonb_build_array(jsonb_build_object("
+        " 'type', 'text', 'text', jsonb_build_object("
+        " 'value', concat(CAST(%s AS text), n), 'annotations', jsonb_build_array()))),"
+        " jsonb_build_object('word', CAST(%s AS text)) FROM threads, generate_series(1, 100000) AS n WHERE id = %s",
+        *(word, word, word, long.thread_id),
+    )
+    page = await beta.threads.messages.list(long.thread_id, limit=100)
+    assert all(word in message.model_dump_json() for message in page.data)
+    needles = [word, long.thread_id, long.id, *(message.id for message in page.data)]
+    assert "messages" in remains(system, needles)
+
+    begun = time.perf_counter()
+    await beta.threads.delete(long.thread_id)
+    assert time.perf_counter() - begun < 1
+    with pytest.raises(NotFoundError):
+        await beta.threads.messages.list(long.thread_id)
+    await until(lambda: system.query("SELECT id FROM threads WHERE deleted_at IS NOT NULL") == [], ONE_MINUTE)
+    await until(lambda: system.query("SELECT kind, id FROM removals") == [])
+
+    logs_end(system, [long.id])
+    left = remains(system, needles, system.root / "data")
+    assert all(not any(word in one for one in found) for found in left.values())
+    assert left.keys() <= COUNTED | AUDITED
+    (kept,) = (await beta.threads.messages.list(other.id)).data
+    assert kept.thread_id == other.id
 
 
 def sessions(service: SandboxService) -> int:
