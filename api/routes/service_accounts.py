@@ -65,7 +65,7 @@ async def delete_service_account(
     project_id: ProjectId, service_account_id: AccountId, actor: TheActor, services: TheServices
 ) -> Reply[Deleted]:
     """Delete a service account, and its keys with it."""
-    await projects.remove_account(services.executor, actor, project_id, service_account_id)
+    await keys.remove_account(services.executor, actor, project_id, service_account_id)
     return reply(deleted("organization.project.service_account.deleted", service_account_id))
 
 

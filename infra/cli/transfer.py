@@ -23,6 +23,7 @@ Project = Annotated[str, typer.Option("--project", help="The project's id.")]
 
 def export(project: Project, directory: Path, data_dir: DataDir = None) -> None:
     """Write a project into an empty directory: objects as JSON lines in OpenAI's shapes, and the contents of files."""
+    from shared.audit.actor import command_line
     from shared.transfer.export import export
 
     told: list[str] = []
@@ -31,7 +32,9 @@ def export(project: Project, directory: Path, data_dir: DataDir = None) -> None:
         told.append(sentence)
         print(sentence, file=sys.stderr)
 
-    counts = _with_session(data_dir, project, lambda db, store: export(db, store, project, directory, tell))
+    counts = _with_session(
+        data_dir, project, lambda db, store: export(db, command_line(), store, project, directory, tell)
+    )
     print("  ".join(f"{count} {name}" for name, count in counts.items()))
     if told:
         raise typer.Exit(1)
@@ -41,12 +44,15 @@ def import_(project: Project, directory: Path, data_dir: DataDir = None) -> None
     """Add an export, or a dump of OpenAI's objects, to a project. What is there stays as it is: run it again to
     complete what was broken off.
     """
+    from shared.audit.actor import command_line
     from shared.transfer.importing import import_into
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr)
 
-    counts = _with_session(data_dir, project, lambda db, store: import_into(db, store, project, directory, tell))
+    counts = _with_session(
+        data_dir, project, lambda db, store: import_into(db, command_line(), store, project, directory, tell)
+    )
     for word, counted in (("added", counts.added), ("there already", counts.there), ("refused", counts.refused)):
         print(f"{word}: {'  '.join(f'{count} {name}' for name, count in counted.items()) or 'nothing'}")
     if not counts.whole:

@@ -27,6 +27,8 @@ EventOfOurs = Literal[
     "data_key.rewrapped",
     "file.deleted",
     "project.deleted",
+    "project.exported",
+    "project.imported",
     "spend_limit.updated",
     "spend_limit.deleted",
     "thread.deleted",
@@ -35,7 +37,7 @@ EventOfOurs = Literal[
     "vector_store.deleted",
     "vector_store.file.deleted",
 ]
-"""What the original's log doesn't tell, in the words that its answers to deletions have for it."""
+"""What the original's log doesn't tell, deletions in the words that its answers to them have."""
 
 Event = EventOfOpenAI | EventOfOurs
 

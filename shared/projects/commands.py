@@ -1,7 +1,7 @@
 """What can be done to projects and to the service accounts in them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.exc import IntegrityError
 
@@ -83,6 +83,13 @@ async def delete(db: Executor, by: Actor, project_id: str) -> None:
         raise InvalidRequest(f"Project {project_id} is not archived: archive it first.", code="project_active")
 
 
+async def note(
+    db: Executor, by: Actor, event: Literal["project.exported", "project.imported"], project_id: str
+) -> None:
+    """Note that something is about to be done with the project as a whole, however far it comes."""
+    await db.all(statements.NOTE, {"id": project_id, "entry": entry(by, event, project_id, project_id)})
+
+
 async def require_active(db: Executor, project_id: str) -> Row:
     """The project. Raises NotFound, or InvalidRequest if it is archived."""
     row = await get(db, project_id)
@@ -127,13 +134,6 @@ async def modify_account(db: Executor, by: Actor, project_id: str, account_id: s
     told = entry(by, "service_account.updated", account_id, project_id, {"changes_requested": {}}, ["name"])
     params = {"id": account_id, "project_id": project_id, "name": name, "entry": told}
     return found(await db.one(statements.MODIFY_ACCOUNT, params), "service account", account_id)
-
-
-async def remove_account(db: Executor, by: Actor, project_id: str, account_id: str) -> None:
-    """Delete the service account, and its keys with it. Raises NotFound."""
-    told = entry(by, "service_account.deleted", account_id, project_id)
-    if not await table.remove(db, ServiceAccount, {"id": account_id, "project_id": project_id}, told):
-        raise NotFound("service account", account_id)
 
 
 def _taken(name: str) -> InvalidRequest:

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from shared import ids, table
 from shared.audit.actor import Actor
 from shared.audit.entries import entry
-from shared.database import Database, Executor, Row, to_json
+from shared.database import Database, Executor, Row, Transactional, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import commands as projects
 from shared.projects import statements
 from shared.projects.limits import Limits
-from shared.projects.rows import AdminKey, ApiKey
+from shared.projects.rows import AdminKey, ApiKey, ServiceAccount
 from shared.projects.scopes import OF_ADMINS, OF_PROJECTS, opened
 from shared.settings import KEY_PREFIX
 from shared.table import Listing, Only, Page
@@ -29,6 +29,7 @@ from shared.table import Listing, Only, Page
 ADMIN_PREFIX = f"{KEY_PREFIX}admin-"
 UNNAMED = "Secret Key"
 NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a statement a minute for a key in use
+IDLE_WITHIN = timedelta(seconds=5)  # of a transaction, if this process is frozen meanwhile
 
 _VALID = Only("revoked_at IS NULL", {})
 
@@ -164,6 +165,18 @@ async def remove_admin(db: Executor, by: Actor, key_id: str) -> None:
     told = entry(by, "api_key.deleted", key_id, None)
     if await db.one(statements.REVOKE_ADMIN, {"id": key_id, "entry": told}) is None:
         raise NotFound("API key", key_id)
+
+
+async def remove_account(db: Transactional, by: Actor, project_id: str, account_id: str) -> None:
+    """Delete the service account, and its keys with it, each of which that was open is noted. Raises NotFound."""
+    account = {"id": account_id, "project_id": project_id}
+    async with db.transaction(IDLE_WITHIN) as together:
+        found(await together.one(statements.LOCK_ACCOUNT, account), "service account", account_id)
+        for key in await together.all(statements.OPEN_KEYS_OF, account):
+            await remove(together, by, project_id, key["id"])
+        await table.remove(
+            together, ServiceAccount, account, entry(by, "service_account.deleted", account_id, project_id)
+        )
 
 
 async def revoke(db: Database, by: Actor, key_id: str) -> bool:

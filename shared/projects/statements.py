@@ -90,7 +90,19 @@ WITH deleted AS (
   RETURNING id), {note("deleted")}
 SELECT id FROM deleted""")
 
+# Of what is done with a project elsewhere than in its row.
+NOTE = text(f"""
+WITH project AS (SELECT id FROM projects WHERE id = :id), {note("project")}
+SELECT id FROM project""")
+
 OWNERS = text("SELECT * FROM service_accounts WHERE id = ANY(:ids)")
+
+# Nobody gives it another key from then on.
+LOCK_ACCOUNT = text("SELECT id FROM service_accounts WHERE id = :id AND project_id = :project_id FOR UPDATE")
+
+OPEN_KEYS_OF = text("""
+SELECT id FROM api_keys WHERE service_account_id = :id AND project_id = :project_id AND revoked_at IS NULL
+ORDER BY created_at, id""")
 
 LIST_KEYS = text("""
 SELECT id, '' AS project, name, hint, created_at, last_used_at, expires_at, revoked_at, scopes FROM admin_keys

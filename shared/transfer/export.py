@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from shared.audit.actor import Actor
 from shared.database import Executor, Row, Session
 from shared.errors import InvalidRequest
 from shared.files.storage import BlobStore
@@ -39,14 +40,18 @@ _SHOWN: Mapping[str, Callable[[Row], Any]] = {
 }
 
 
-async def export(db: Session, store: BlobStore, project_id: str, directory: Path, tell: Tell) -> dict[str, int]:
-    """Write the project; returns how many objects of each kind there are. What can't be written whole is told.
+async def export(
+    db: Session, by: Actor, store: BlobStore, project_id: str, directory: Path, tell: Tell
+) -> dict[str, int]:
+    """Write the project; returns how many objects of each kind there are. What can't be written whole is told. The
+    audit log has it from the beginning, for what was read by then was read, even if the rest isn't.
 
     A directory in which an export was broken off is written anew, but for contents that are there. Raises NotFound, or
     InvalidRequest if the directory holds something else.
     """
     await projects.get(db, project_id)
     _take(directory)
+    await projects.note(db, by, "project.exported", project_id)
     await db.all(statements.BEGIN)  # if something fails here, it ends with its session
     project = await projects.get(db, project_id)
     digests = {kind.name: await _write(db, kind, project_id, directory) for kind in KINDS.values()}

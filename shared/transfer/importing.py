@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from shared.audit.actor import Actor
 from shared.database import REFUSED, Executor
 from shared.errors import InvalidRequest
 from shared.files.storage import BlobStore, keep_if_written
@@ -41,8 +42,11 @@ class Counts:
         return not self.refused
 
 
-async def import_into(db: Executor, store: BlobStore, project_id: str, directory: Path, tell: Tell) -> Counts:
-    """Add what is in the directory to the project; each thing that is not added, or not as it was, is told.
+async def import_into(
+    db: Executor, by: Actor, store: BlobStore, project_id: str, directory: Path, tell: Tell
+) -> Counts:
+    """Add what is in the directory to the project; each thing that is not added, or not as it was, is told. The audit
+    log has it before the first of them is added.
 
     A crash leaves what has been added; the next import passes it over. Raises NotFound, or InvalidRequest if the
     project is archived, another import is going on, or the directory is damaged: then nothing is added.
@@ -58,6 +62,7 @@ async def import_into(db: Executor, store: BlobStore, project_id: str, directory
     found = reading.survey(directory, _dumps(directory, paths, manifest))
     dumps = {path for of_kind in found.files.values() for path in of_kind}
     contents = Contents(path for path in paths if path not in dumps)
+    await projects.note(db, by, "project.imported", project_id)
     work = _Import(db, store, project_id, contents, tell)
     for kind in KINDS.values():
         await work.add_all(kind, found)

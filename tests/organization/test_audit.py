@@ -75,14 +75,23 @@ async def test_a_key_is_told_without_its_value(admin: Admin) -> None:
     accounts = admin.client.admin.organization.projects.service_accounts
     account = await accounts.create(project_id=project_id, name="a")
     key = await accounts.api_keys.create(account.id, project_id=project_id, scopes=["api.files.read"])
+    revoked = await accounts.api_keys.create(account.id, project_id=project_id)
+    await admin.client.admin.organization.projects.api_keys.delete(revoked.id, project_id=project_id)
     await accounts.delete(account.id, project_id=project_id)
 
     entries = await logs(admin, **{"project_ids[]": project_id})
 
-    assert [entry["type"] for entry in entries[:2]] == ["service_account.deleted", "api_key.created"]
-    assert entries[1]["api_key.created"] == {"id": key.id, "data": {"scopes": ["api.files.read"]}}
-    assert {entry["type"] for entry in entries[2:4]} == {"service_account.created", "api_key.created"}
     assert account.api_key is not None
+    assert [(entry["type"], entry[entry["type"]]["id"]) for entry in entries[:6]] == [
+        ("service_account.deleted", account.id),
+        ("api_key.deleted", key.id),
+        ("api_key.deleted", account.api_key.id),
+        ("api_key.deleted", revoked.id),
+        ("api_key.created", revoked.id),
+        ("api_key.created", key.id),
+    ]
+    assert entries[5]["api_key.created"] == {"id": key.id, "data": {"scopes": ["api.files.read"]}}
+    assert {entry["type"] for entry in entries[6:8]} == {"service_account.created", "api_key.created"}
     assert not [value for value in (key.value, account.api_key.value) if value in str(entries)]
 
 

@@ -52,7 +52,7 @@ def noted(system: System, resource_id: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_command_that_changes_something_was_thought_of() -> None:
-    """Those without a group are processes, and `prepare`."""
+    """Those without a group are processes, `prepare`, and what moves a project from one server to another."""
     every = {
         f"{group.name} {one.name}"
         for group in app.registered_groups
@@ -140,6 +140,22 @@ async def test_keys_of_what_is_stored(alone: System, monkeypatch: pytest.MonkeyP
     assert [one[0] for one in noted(alone, key)] == ["data_key.rewrapped", "data_key.retired", "data_key.deleted"]
     projects = "SELECT DISTINCT project_id FROM audit_entries WHERE resource_id = %s"
     assert alone.query(projects, key) == [(project,)]
+
+
+async def test_moving_a_project(alone: System, tmp_path: Path) -> None:
+    """Whoever takes it along is noted at once; what was refused before anything was read or written is not."""
+    (project,) = await said(alone, "projects", "create", "Nippur")
+    directory = str(tmp_path / "export")
+    await said(alone, "export", "--project", project, directory)
+    await said(alone, "import", "--project", project, directory)
+    refused = await command(alone, "export", "--project", project, str(alone.root.parent))
+    assert refused.returncode == 1
+    empty = await command(alone, "import", "--project", project, str(tmp_path / "nothing"))
+    assert empty.returncode == 1
+    await command(alone, "export", "--project", "proj_none", str(tmp_path / "none"))
+
+    assert noted(alone, project)[1:] == [("project.exported", {}, None), ("project.imported", {}, None)]
+    assert noted(alone, "proj_none") == []
 
 
 async def test_preparing_is_an_act_too(alone: System) -> None:

@@ -36,7 +36,7 @@ NOTED: dict[str, list[str]] = {
     f"POST {OF_PROJECT}/rate_limits/{{rate_limit_id}}": ["rate_limit.updated"],
     f"POST {OF_PROJECT}/service_accounts": ["api_key.created", "service_account.created"],
     f"POST {OF_ACCOUNT}": ["service_account.updated"],
-    f"DELETE {OF_ACCOUNT}": ["service_account.deleted"],
+    f"DELETE {OF_ACCOUNT}": ["api_key.deleted", "service_account.deleted"],
     f"POST {OF_ACCOUNT}/api_keys": ["api_key.created"],
     f"POST {OF_PROJECT}/spend_limit": ["spend_limit.updated"],
     f"DELETE {OF_PROJECT}/spend_limit": ["spend_limit.deleted"],
@@ -75,6 +75,7 @@ RESOURCES = {  # which id an entry is about, where it isn't the last one in the 
     "POST /uploads/{upload_id}/cancel": "upload_id",
     f"POST {OF_PROJECT}/service_accounts": None,  # what it makes has a new id
     f"POST {OF_ACCOUNT}/api_keys": None,
+    f"DELETE {OF_ACCOUNT}": None,  # its keys as well
     f"POST {PROJECTS}": None,
     "POST /organization/admin_api_keys": None,
 }

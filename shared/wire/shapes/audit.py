@@ -180,6 +180,8 @@ AuditLogObject = TypedDict(
         "data_key.rewrapped": NotRequired[OfId],
         "file.deleted": NotRequired[OfId],
         "project.deleted": NotRequired[OfId],
+        "project.exported": NotRequired[OfId],
+        "project.imported": NotRequired[OfId],
         "spend_limit.updated": NotRequired[OfId],
         "spend_limit.deleted": NotRequired[OfId],
         "thread.deleted": NotRequired[OfId],
