@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.audit.actor import Actor
 from shared.database import Database
 from shared.projects import keys
+from shared.projects.hashes import digest
 from shared.projects.keys import Known
 from shared.projects.limits import Limits
 from shared.wire.fields import Dialect
@@ -62,7 +63,7 @@ class KeyRing:
                 "You didn't provide an API key. You need to provide your API key in an Authorization header using "
                 "Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
             )
-        known = await self._look_up(keys.digest(key))
+        known = await self._look_up(digest(key))
         if known is None:
             raise Unauthorized(f"Incorrect API key provided: {keys.redact(key)}.", "invalid_api_key")
         if known.archived:
@@ -72,16 +73,16 @@ class KeyRing:
             raise Unauthorized(MISSING_SCOPE.format(scope=scope))
         return known
 
-    async def _look_up(self, digest: str) -> Known | None:
+    async def _look_up(self, key_digest: str) -> Known | None:
         now = time.monotonic()
-        remembered = self._remembered.get(digest)
+        remembered = self._remembered.get(key_digest)
         if remembered is not None and remembered[1] > now:
             return remembered[0]
-        known = await keys.recognise(self._database, digest)
+        known = await keys.recognise(self._database, key_digest)
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
         until = now + REMEMBERED_FOR_S
         if known is not None and known.expires_in_s is not None:
             until = min(until, now + known.expires_in_s)
-        self._remembered[digest] = known, until
+        self._remembered[key_digest] = known, until
         return known

@@ -26,6 +26,11 @@ def reference(column: str) -> Any:
     return Field(sa_column=Column(Text, ForeignKey(column, ondelete="CASCADE"), nullable=False))
 
 
+def optional_reference(column: str) -> Any:
+    """The same, where there may be no such row."""
+    return Field(default=None, sa_column=Column(Text, ForeignKey(column, ondelete="CASCADE")))
+
+
 def required_text(default: str | None = None) -> Any:
     """Text, never null."""
     return Field(sa_column=Column(Text, nullable=False, server_default=default))

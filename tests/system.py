@@ -27,6 +27,9 @@ from shared.audit.actor import command_line
 from shared.database import Database
 from shared.migrations import upgrade
 from shared.projects import keys
+from shared.vault.contents import Contents
+from shared.vault.masters import MasterKeys
+from shared.vault.vault import Vault
 from tests.conformance.schema.recorder import Recorder
 from tests.ports import free_port
 
@@ -117,15 +120,23 @@ class System:
         """Start a worker process."""
         return self.spawn("worker", "--name", f"worker-{len(self.processes)}", **settings)
 
+    @asynccontextmanager
+    async def database(self) -> AsyncGenerator[Database]:
+        """Connections as its processes have them, with their master keys."""
+        async with Database(self.database_url, pool_size=2) as database:
+            if (masters := self.environment().get("ASSISTANTD_ENCRYPTION_KEYS")) is not None:
+                database.contents = Contents(Vault(database, MasterKeys.parse(masters)))
+            yield database
+
     async def key(self, project: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None) -> str:
         """A new key to the project of that name."""
-        async with Database(self.database_url, pool_size=2) as database:
+        async with self.database() as database:
             return await keys.create(database, command_line(), project, scopes=scopes, expires_in=expires_in)
 
     async def admin_key(self, scopes: Sequence[str] | None = None) -> str:
         """A new key to the administration."""
-        async with Database(self.database_url, pool_size=2) as database:
-            return (await keys.create_admin(database, command_line(), "tests", scopes)).value
+        async with self.database() as database:
+            return (await keys.create_admin(database, database.contents, command_line(), "tests", scopes)).value
 
     def stop(self) -> None:
         """Stop whatever still runs."""

@@ -11,6 +11,7 @@ from shared.audit.actor import command_line
 from shared.database import Database
 from shared.migrations import config
 from shared.projects import keys
+from shared.projects.hashes import digest
 from shared.projects.scopes import OF_PROJECTS
 from shared.table import Page
 from tests.system import create_database
@@ -44,7 +45,7 @@ async def test_keys_from_before_there_were_service_accounts(postgres: Postgres) 
     await asyncio.to_thread(command.downgrade, config(url), "0010")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO projects (id, name) VALUES ('proj_1', 'older')")
-        values = [("key_1", "proj_1", keys.digest("one"), "o…e"), ("key_2", "proj_1", keys.digest("two"), "t…o")]
+        values = [("key_1", "proj_1", digest("one"), "o…e"), ("key_2", "proj_1", digest("two"), "t…o")]
         connection.cursor().executemany(
             "INSERT INTO api_keys (id, project_id, hash, hint) VALUES (%s, %s, %s, %s)", values
         )
@@ -52,7 +53,7 @@ async def test_keys_from_before_there_were_service_accounts(postgres: Postgres) 
 
     async with Database(url, pool_size=2) as db:
         for value in ("one", "two"):
-            known = await keys.recognise(db, keys.digest(value))
+            known = await keys.recognise(db, digest(value))
             assert known is not None
             assert (known.project_id, known.scopes) == ("proj_1", OF_PROJECTS)
         rows = (await keys.page(db, "proj_1", Page(order="asc"))).rows
@@ -61,7 +62,7 @@ async def test_keys_from_before_there_were_service_accounts(postgres: Postgres) 
             ("key_2", "svc_acct_2"),
         ]
         await keys.remove(db, command_line(), "proj_1", "key_1")
-        assert await keys.recognise(db, keys.digest("one")) is None
+        assert await keys.recognise(db, digest("one")) is None
 
 
 OLDER_VECTORS = (

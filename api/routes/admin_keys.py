@@ -21,7 +21,7 @@ router = APIRouter(route_class=JsonRoute)
 async def create_admin_key(body: CreateAdminKey, actor: TheActor, services: TheServices) -> Reply[MadeAdminKeyObject]:
     """Create a key to the administration, which is shown this once."""
     ends = lifetime(body.expires_in_seconds)
-    made = await keys.create_admin(services.executor, actor, body.name, expires_in=ends)
+    made = await keys.create_admin(services.executor, services.contents, actor, body.name, expires_in=ends)
     return reply(made_admin_key_object(made))
 
 

@@ -31,7 +31,7 @@ async def create_service_account(
     if body.create_service_account_only:
         bare = await projects.create_account(services.executor, actor, project_id, body.name)
         return reply(made_account_object(bare, None))
-    row, key = await keys.create_account(services.executor, actor, project_id, body.name)
+    row, key = await keys.create_account(services.executor, services.contents, actor, project_id, body.name)
     return reply(made_account_object(row, key))
 
 
@@ -81,6 +81,7 @@ async def create_service_account_key(
     wanted = body or CreateKey()
     made = await keys.add(
         services.executor,
+        services.contents,
         actor,
         project_id,
         service_account_id,

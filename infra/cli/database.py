@@ -22,6 +22,7 @@ def with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitable
 
     from infra.stack.configuration import settings_for
     from shared.errors import AssistantdError
+    from shared.vault.contents import ContentUnavailable
     from shared.vault.databases import database_of
 
     settings = settings_for(data_dir, without_redis=True)
@@ -36,4 +37,6 @@ def with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitable
         print(error.message, file=sys.stderr)
     except DBAPIError as error:
         print(f"the database refused or does not answer (is it migrated?): {error.orig}", file=sys.stderr)
+    except ContentUnavailable as error:
+        print(error, file=sys.stderr)
     raise typer.Exit(1)

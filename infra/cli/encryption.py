@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True)
 def status(data_dir: DataDir = None) -> None:
     """Show data keys by the master key that wraps them, and how much is sealed by keys in use: it is all looked at."""
     from shared.files.resealing import look
+    from shared.projects.hashes import look as look_at_keys
     from shared.vault.resealing import look as look_at_content
 
     async def told(db: "Database") -> None:
@@ -33,6 +34,7 @@ def status(data_dir: DataDir = None) -> None:
         for row in await vault.count():
             mark = "current" if row["master"] == vault.master else "former"
             print(f"master {row['master']} ({mark})  data keys: {row['in_use']} in use, {row['retired']} retired")
+        print(await look_at_keys(db))
         print(await look_at_content(db))
         print(await look(db, store))
 
@@ -65,17 +67,19 @@ def seal(
     """
     from shared.audit.actor import command_line
     from shared.files.resealing import reseal
+    from shared.projects.hashes import seal as seal_keys
     from shared.vault.resealing import reseal as reseal_content
 
     async def done(db: "Database") -> str:
         store = _store(data_dir, db)
         if new_keys:
             print(f"{await store.keys.retire(command_line())} data keys retired", file=sys.stderr)
+        hashed = await seal_keys(db)
         content = await reseal_content(db)
         files = await reseal(db, store)
         whole = not content.left and not content.unreadable
         forgotten = await store.keys.forget(command_line()) if whole else 0
-        return f"{content}\n{files}\n{forgotten} retired keys forgotten"
+        return f"keys: {hashed} hashed by the secret\n{content}\n{files}\n{forgotten} retired keys forgotten"
 
     print(_with_database(data_dir, done))
 
@@ -83,12 +87,11 @@ def seal(
 def _with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitable[T]]") -> T:
     """A key or a store that is away is one line, and status 1."""
     from shared.files.storage import StoreUnavailable
-    from shared.vault.contents import ContentUnavailable
     from shared.vault.masters import NoMasterKey
 
     try:
         return with_database(data_dir, work)
-    except (NoMasterKey, StoreUnavailable, ContentUnavailable) as error:
+    except (NoMasterKey, StoreUnavailable) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
 

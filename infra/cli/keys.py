@@ -53,7 +53,7 @@ def create(
     async def made(db: "Database") -> str:
         keys.check_scopes(scope or [], OF_ADMINS if project is None else OF_PROJECTS)
         if project is None:
-            return (await keys.create_admin(db, command_line(), name, scope, expires_in)).value
+            return (await keys.create_admin(db, db.contents, command_line(), name, scope, expires_in)).value
         named = (await projects.get(db, project))["name"] if project.startswith("proj_") else project
         return await keys.create(db, command_line(), named, name, scope, expires_in)
 

@@ -1,6 +1,7 @@
 """Commands that are one process of the stack each, on any machine."""
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
+import sys
 from typing import Annotated
 
 import typer
@@ -176,19 +177,25 @@ def prepare(*, project: str = "default", wait: Wait = False) -> None:
 
     from infra.stack.configuration import settings_for
     from shared.audit.actor import command_line
-    from shared.database import Database
     from shared.migrations import upgrade
     from shared.projects import keys
+    from shared.projects.hashes import digest
+    from shared.vault.contents import ContentUnavailable
+    from shared.vault.databases import database_of
 
-    url = settings_for(None, without_redis=True).database_url
+    settings = settings_for(None, without_redis=True)
     known = loaded(wait=wait).strip()
-    upgrade(url)
+    upgrade(settings.database_url)
 
     async def key() -> str:
-        async with Database(url, pool_size=1) as db:
-            former = await keys.recognise(db, keys.digest(known)) if known else None
+        async with database_of(settings, pool_size=1) as db:
+            former = await keys.recognise(db, digest(known)) if known else None
             if former is not None and not former.archived:
                 return known
             return await keys.create(db, command_line(), project)
 
-    print(asyncio.run(key()))
+    try:
+        print(asyncio.run(key()))
+    except ContentUnavailable as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None

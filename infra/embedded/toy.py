@@ -16,7 +16,7 @@ MAX_TOKENS = 256  # it rambles
 MAX_TEMPERATURE = 0.2  # at 1, the default of the API, it dreams
 MAX_STRING = 80  # characters of one string argument; without a limit it fills all of MAX_TOKENS
 MAX_REPLY = 400  # characters of an answer that is not a call
-MAX_ITEMS = 4
+MAX_ITEMS = 2  # so that what a search is asked for fits, whatever it rambles
 
 Json = dict[str, Any]
 

@@ -1,12 +1,8 @@
 """Keys: made, listed, revoked, recognised.
 
-A key is 32 random bytes, so a plain SHA-256 of it is as good as a hash that is slow on purpose: those make guessing
-dear, and there is nothing to guess in 256 bits. It costs a microsecond a request, where argon2id would cost 50 ms and
-64 MB, and needs no secret of the server's, as an HMAC would, that every process must have and that nobody may lose.
-A key is shown once; the tables keep its hash and a hint by which its owner knows it again.
+A key is shown once; the tables keep its hash (`hashes.py`) and a hint by which its owner knows it again.
 """
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +16,13 @@ from shared.database import Database, Executor, Row, Transactional, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import commands as projects
 from shared.projects import statements
+from shared.projects.hashes import kept, kept_of_new, kept_since
 from shared.projects.limits import Limits
 from shared.projects.rows import AdminKey, ApiKey, ServiceAccount
 from shared.projects.scopes import OF_ADMINS, OF_PROJECTS, opened
 from shared.settings import KEY_PREFIX
 from shared.table import Listing, Only, Page
+from shared.vault.contents import Contents
 
 ADMIN_PREFIX = f"{KEY_PREFIX}admin-"
 UNNAMED = "Secret Key"
@@ -71,6 +69,7 @@ async def create(
     params = {
         **projects.new_account(by, None, name),
         **_facts(by, None, value, name, scopes, expires_in),
+        "hash": await kept_of_new(db, db.contents, value),
         "new_id": project_id,
         "project": project,
         "project_entry": projects.entry_of_new(by, project_id, project),
@@ -82,6 +81,7 @@ async def create(
 
 async def add(
     db: Executor,
+    contents: Contents,
     by: Actor,
     project_id: str,
     account_id: str,
@@ -89,9 +89,12 @@ async def add(
     scopes: Sequence[str] | None = None,
     expires_in: timedelta | None = None,
 ) -> Made:
-    """Make a key for a service account. Raises NotFound, or InvalidRequest if the project is archived."""
+    """Make a key for a service account. Raises NotFound, ContentUnavailable, or InvalidRequest if the project is
+    archived.
+    """
     value = _new_value(KEY_PREFIX)
     facts = _facts(by, project_id, value, name, scopes, expires_in)
+    facts["hash"] = await kept_of_new(db, contents, value)
     params = {**facts, "project_id": project_id, "account_id": account_id}
     row = await db.one(statements.CREATE_KEY, params)
     if row is None:
@@ -100,13 +103,16 @@ async def add(
     return Made(row, value)
 
 
-async def create_account(db: Executor, by: Actor, project_id: str, name: str) -> tuple[Row, Made]:
-    """Make a service account and a key that opens all of its project. Raises NotFound, or InvalidRequest if the project
-    is archived.
+async def create_account(db: Executor, contents: Contents, by: Actor, project_id: str, name: str) -> tuple[Row, Made]:
+    """Make a service account and a key that opens all of its project. Raises NotFound, ContentUnavailable, or
+    InvalidRequest if the project is archived.
     """
     value = _new_value(KEY_PREFIX)
     account = projects.new_account(by, project_id, name)
-    key = _facts(by, project_id, value, UNNAMED, None, None)
+    key = {
+        **_facts(by, project_id, value, UNNAMED, None, None),
+        "hash": await kept_of_new(db, contents, value),
+    }
     row = await db.one(statements.CREATE_ACCOUNT_WITH_KEY, {**key, **account})
     if row is None:
         await projects.require_active(db, project_id)
@@ -115,11 +121,17 @@ async def create_account(db: Executor, by: Actor, project_id: str, name: str) ->
 
 
 async def create_admin(
-    db: Executor, by: Actor, name: str, scopes: Sequence[str] | None = None, expires_in: timedelta | None = None
+    db: Executor,
+    contents: Contents,
+    by: Actor,
+    name: str,
+    scopes: Sequence[str] | None = None,
+    expires_in: timedelta | None = None,
 ) -> Made:
-    """Make a key to the administration."""
+    """Make a key to the administration. Raises ContentUnavailable."""
     value = _new_value(ADMIN_PREFIX)
-    row = await db.one(statements.CREATE_ADMIN_KEY, _facts(by, None, value, name, scopes, expires_in))
+    facts = _facts(by, None, value, name, scopes, expires_in)
+    row = await db.one(statements.CREATE_ADMIN_KEY, {**facts, "hash": await kept_of_new(db, contents, value)})
     if row is None:
         raise LookupError("INSERT INTO admin_keys returned no row")
     return Made(row, value)
@@ -186,8 +198,10 @@ async def revoke(db: Database, by: Actor, key_id: str) -> bool:
 
 
 async def recognise(db: Database, key_digest: str) -> Known | None:
-    """What the key with this digest opens, if it opens anything; notes that it is used."""
-    row = await db.one(statements.RECOGNISE, {"hash": key_digest, "noted_every": NOTED_EVERY})
+    """What the key with this digest opens, if it opens anything; notes that it is used. Raises ContentUnavailable
+    where keys are hashed by a secret that this process can't have.
+    """
+    row = await _find(db, key_digest)
     if row is None:
         return None
     of_admin = row["project_id"] is None
@@ -207,6 +221,18 @@ async def recognise(db: Database, key_digest: str) -> Known | None:
     )
 
 
+async def _find(db: Database, key_digest: str) -> Row | None:
+    """The row of the key with this digest. One that isn't found may just have been hashed by a secret which this
+    process had not seen: then it is looked for once more.
+    """
+    hashed = await kept(db.contents, key_digest)
+    wanted = {"hash": hashed, "noted_every": NOTED_EVERY}
+    row = await db.one(statements.RECOGNISE, wanted)
+    if row is None and hashed == key_digest and (anew := await kept_since(db, db.contents, key_digest)) is not None:
+        row = await db.one(statements.RECOGNISE, {**wanted, "hash": anew})
+    return row
+
+
 def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:
     """Raises InvalidRequest for a scope that there isn't: a key with a misspelt one would open less than was meant."""
     for number, scope in enumerate(scopes):
@@ -216,11 +242,6 @@ def check_scopes(scopes: Sequence[str], every: frozenset[str]) -> None:
                 param=f"scopes[{number}]",
                 code="invalid_value",
             )
-
-
-def digest(key: str) -> str:
-    """What is kept of a key."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def redact(key: str) -> str:
@@ -246,7 +267,6 @@ def _facts(
         "key_id": key_id,
         "key_entry": entry(by, "api_key.created", key_id, project_id, {"data": shown}),
         "name": name,
-        "hash": digest(value),
         "hint": redact(value),
         "scopes": None if scopes is None else to_json(list(scopes)),
         "expires_in": expires_in,

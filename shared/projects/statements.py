@@ -7,6 +7,7 @@ from sqlalchemy import TextClause, text
 
 from shared.audit.statements import note
 from shared.tracing.sql import named
+from shared.vault.statements import NEW_OF_ORGANIZATION, UNLESS_MADE
 
 _COLUMNS = "hash, hint, name, scopes, expires_at"
 _VALUES = ":hash, :hint, :name, CAST(:scopes AS jsonb), now() + CAST(:expires_in AS interval)"
@@ -149,6 +150,25 @@ UNION ALL
 SELECT id, NULL, NULL, scopes, false, false, {_TIMES}, NULL, NULL, NULL FROM admin_keys WHERE {_OPEN}""")
 
 _USED = "id = :id AND (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval))"
+
+# With the first key of all.
+ADD_SECRET = text(f"""
+{NEW_OF_ORGANIZATION} WHERE NOT EXISTS (SELECT FROM api_keys) AND NOT EXISTS (SELECT FROM admin_keys)
+{UNLESS_MADE}""")
+
+PLAIN_HASHES = text("""
+SELECT hash FROM api_keys WHERE hash NOT LIKE 'hmac.%' UNION ALL
+SELECT hash FROM admin_keys WHERE hash NOT LIKE 'hmac.%'""")
+
+COUNT_HASHES = text("""
+SELECT count(*) AS keys, count(*) FILTER (WHERE hash NOT LIKE 'hmac.%') AS plain
+FROM (SELECT hash FROM api_keys UNION ALL SELECT hash FROM admin_keys) AS every""")
+
+REHASH = text("""
+WITH new AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(former text, hash text)),
+  of_projects AS (UPDATE api_keys SET hash = new.hash FROM new WHERE api_keys.hash = former RETURNING id),
+  of_admins AS (UPDATE admin_keys SET hash = new.hash FROM new WHERE admin_keys.hash = former RETURNING id)
+SELECT id FROM of_projects UNION ALL SELECT id FROM of_admins""")
 
 NOTE_USE = text(f"UPDATE api_keys SET last_used_at = now() WHERE {_USED}")
 

@@ -115,6 +115,13 @@ class Contents:
         except (NoMasterKey, LookupError) as error:
             raise ContentUnavailable(str(error)) from None
 
+    async def secret_of_keys(self) -> bytes | None:
+        """What clients' keys are hashed by; None where there is no such secret. Raises ContentUnavailable."""
+        try:
+            return None if self.vault is None else await self.vault.of_organization()
+        except NoMasterKey as error:
+            raise ContentUnavailable(str(error)) from None
+
     async def find(self, key_id: UUID) -> Opened:
         """The key of that id. Raises ContentUnavailable."""
         if self.vault is None:

@@ -23,4 +23,4 @@ async def require_keys(database: Database) -> None:
     for row in await database.all(ONE_BY_EACH):
         if vault is None:
             raise NoMasterKey("content is sealed, and ASSISTANTD_ENCRYPTION_KEYS is not set")
-        await vault.open(row)
+        await vault.unwrap(row)

@@ -16,6 +16,15 @@ INSERT INTO data_keys (id, project_id, master, wrapped)
 SELECT :id, projects.id, :master, :wrapped FROM projects WHERE id = :project_id
 ON CONFLICT (project_id) WHERE retired_at IS NULL DO NOTHING""")
 
+# The one key that is no project's: keys of clients are hashed by it.
+NEW_OF_ORGANIZATION = """
+INSERT INTO data_keys (id, project_id, master, wrapped) SELECT :id, CAST(:project_id AS text), :master, :wrapped"""
+UNLESS_MADE = "ON CONFLICT ((project_id IS NULL)) WHERE project_id IS NULL DO NOTHING"
+
+ADD_FOR_ORGANIZATION = text(f"{NEW_OF_ORGANIZATION} {UNLESS_MADE}")
+
+OF_ORGANIZATION = text("SELECT * FROM data_keys WHERE project_id IS NULL")
+
 ONE_BY_EACH = text("""
 SELECT DISTINCT ON (master) * FROM data_keys WHERE retired_at IS NULL ORDER BY master, id""")
 
@@ -27,7 +36,8 @@ WITH rewrapped AS (
   {note("rewrapped")}
 SELECT id FROM rewrapped""")
 
-IN_USE = text("SELECT id, project_id FROM data_keys WHERE retired_at IS NULL ORDER BY id")
+IN_USE = text("""
+SELECT id, project_id FROM data_keys WHERE project_id IS NOT NULL AND retired_at IS NULL ORDER BY id""")
 
 RETIRE = text(f"""
 WITH retired AS (UPDATE data_keys SET retired_at = now() WHERE id = :id AND retired_at IS NULL RETURNING id),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.audit.actor import Actor
@@ -35,6 +36,7 @@ class Vault:
         self._masters = masters
         self._current: dict[str, tuple[Opened, float]] = {}
         self._known: dict[UUID, tuple[Opened, float]] = {}
+        self._of_organization: tuple[bytes, float] | None = None
 
     @property
     def master(self) -> str:
@@ -48,7 +50,7 @@ class Vault:
             return remembered[0]
         rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
         if not _in_use(rows):
-            await self._add(project_id)
+            await self._db.all(statements.ADD, await self.new_key(project_id))
             rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
         if not _in_use(rows):
             raise ShreddedError(f"the project {project_id} is gone")
@@ -75,6 +77,17 @@ class Vault:
             raise ShreddedError(f"the data key {key_id} is gone")
         return self._remember(await self.open(row))[0]
 
+    async def of_organization(self) -> bytes | None:
+        """The key that is no project's, by which clients' keys are hashed; None if there is none yet. Raises
+        NoMasterKey.
+        """
+        if self._of_organization is None or self._of_organization[1] <= time.monotonic():
+            row = await self._db.one(statements.OF_ORGANIZATION)
+            if row is None:
+                return None
+            self._of_organization = await self.unwrap(row), time.monotonic() + REMEMBERED_FOR_S
+        return self._of_organization[0]
+
     async def rewrap(self, by: Actor) -> int:
         """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey.
 
@@ -83,7 +96,7 @@ class Vault:
         count = 0
         while rows := await self._db.all(statements.BY_OTHERS, {"master": self._masters.current, "at_most": AT_ONCE}):
             for row in rows:
-                wrapped = await self._masters.wrap((await self.open(row)).secret, _bound_to(row["id"]))
+                wrapped = await self._masters.wrap(await self.unwrap(row), _bound_to(row["id"]))
                 told = entry(by, "data_key.rewrapped", str(row["id"]), row["project_id"])
                 params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current, "entry": told}
                 done = await self._db.one(statements.REWRAP, {**params, "former": row["master"]})
@@ -114,16 +127,19 @@ class Vault:
         """`in_use` and `retired` keys by `master`."""
         return await self._db.all(statements.COUNT)
 
-    async def _add(self, project_id: str) -> None:
+    async def new_key(self, project_id: str | None) -> dict[str, Any]:
+        """A key that nobody has yet, wrapped: the parameters of the statements that add one."""
         key_id = uuid4()
         wrapped = await self._masters.wrap(os.urandom(DATA_KEY_SIZE), _bound_to(key_id))
-        params = {"id": key_id, "project_id": project_id, "master": self._masters.current, "wrapped": wrapped}
-        await self._db.all(statements.ADD, params)
+        return {"id": key_id, "project_id": project_id, "master": self._masters.current, "wrapped": wrapped}
 
     async def open(self, row: Row) -> Opened:
-        """The data key of this row. Raises NoMasterKey."""
-        secret = await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
-        return Opened(row["id"], row["project_id"], secret)
+        """The project's data key of this row. Raises NoMasterKey."""
+        return Opened(row["id"], row["project_id"], await self.unwrap(row))
+
+    async def unwrap(self, row: Row) -> bytes:
+        """What is wrapped in this row. Raises NoMasterKey."""
+        return await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
 
     def _remembered(self, key_id: UUID) -> Opened | None:
         opened, until = self._known.get(key_id, (None, 0.0))

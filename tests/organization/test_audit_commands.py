@@ -32,12 +32,22 @@ WRITING = {
 READING = {"audit list", "audit verify", "encryption status", "keys list", "projects limits", "projects list"}
 
 
+def _system(room: Path, postgres: Postgres, name: str) -> System:
+    root = room / name
+    root.mkdir()
+    return System(root, create_database(postgres.url, name), "redis://", "", sealed=False)
+
+
 @pytest.fixture(scope="module")
 def alone(room: Path, postgres: Postgres) -> System:
     """A database of its own, which nobody else notes anything in; its processes aren't needed."""
-    root = room / "audit-commands"
-    root.mkdir()
-    return System(root, create_database(postgres.url, "audit_commands"), "redis://", "")
+    return _system(room, postgres, "audit_commands")
+
+
+@pytest.fixture
+def sealed(room: Path, postgres: Postgres) -> System:
+    """Another such, for whoever gives it master keys."""
+    return _system(room, postgres, "audit_sealed")
 
 
 def noted(system: System, resource_id: str) -> list[tuple[Any, ...]]:
@@ -122,24 +132,24 @@ async def test_keys(alone: System) -> None:
     assert alone.query("SELECT project_id FROM audit_entries WHERE resource_id = %s", admin) == [(None,), (None,)]
 
 
-async def test_keys_of_what_is_stored(alone: System, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_of_what_is_stored(sealed: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each data key that is wrapped by another master, gives way to a new one, or is forgotten."""
     former, master = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
-    (project,) = await said(alone, "projects", "create", "Ur")
-    async with Database(alone.database_url, pool_size=1) as db:
+    (project,) = await said(sealed, "projects", "create", "Ur")
+    async with Database(sealed.database_url, pool_size=1) as db:
         key = str((await Vault(db, MasterKeys.parse(former)).current(project)).id)
-    monkeypatch.setenv("ASSISTANTD_DATA_DIR", str(alone.root))
+    monkeypatch.setenv("ASSISTANTD_DATA_DIR", str(sealed.root))
     monkeypatch.setenv("ASSISTANTD_ENCRYPTION_KEYS", f"{master},{former}")
 
-    await said(alone, "encryption", "rewrap")
-    await said(alone, "encryption", "rewrap")
-    await said(alone, "encryption", "seal", "--new-keys")
-    alone.query("UPDATE data_keys SET retired_at = now() - interval '1 day' WHERE id = %s", key)
-    await said(alone, "encryption", "seal")
+    await said(sealed, "encryption", "rewrap")
+    await said(sealed, "encryption", "rewrap")
+    await said(sealed, "encryption", "seal", "--new-keys")
+    sealed.query("UPDATE data_keys SET retired_at = now() - interval '1 day' WHERE id = %s", key)
+    await said(sealed, "encryption", "seal")
 
-    assert [one[0] for one in noted(alone, key)] == ["data_key.rewrapped", "data_key.retired", "data_key.deleted"]
+    assert [one[0] for one in noted(sealed, key)] == ["data_key.rewrapped", "data_key.retired", "data_key.deleted"]
     projects = "SELECT DISTINCT project_id FROM audit_entries WHERE resource_id = %s"
-    assert alone.query(projects, key) == [(project,)]
+    assert sealed.query(projects, key) == [(project,)]
 
 
 async def test_moving_a_project(alone: System, tmp_path: Path) -> None:

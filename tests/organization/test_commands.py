@@ -7,7 +7,7 @@ import sys
 
 from openai import AsyncOpenAI
 
-from tests.system import System
+from tests.system import ENCRYPTION_KEY, System
 
 
 async def command(system: System, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -17,7 +17,11 @@ async def command(system: System, *arguments: str) -> "subprocess.CompletedProce
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "ASSISTANTD_DATABASE_URL": system.database_url},
+        env={
+            **os.environ,
+            "ASSISTANTD_DATABASE_URL": system.database_url,
+            **({"ASSISTANTD_ENCRYPTION_KEYS": ENCRYPTION_KEY} if system.sealed else {}),
+        },
         timeout=60,
     )
 

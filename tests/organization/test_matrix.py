@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from shared.projects.keys import digest
+from shared.projects.keys import redact
 from shared.projects.scopes import OF_ADMINS, OF_PROJECTS
 from tests import http
 from tests.organization.matrix import BODIES, Route, routes
@@ -78,16 +78,16 @@ class Keys:
 
 def _close(system: System, key: str, statement: str) -> str:
     """The key, after a change to its row."""
-    system.query(statement, digest(key))
+    system.query(statement, redact(key))
     return key
 
 
 @pytest.fixture(scope="module")
 async def keys(system: System) -> AsyncIterator[Keys]:
     name = f"test-{uuid4().hex[:12]}"
-    revoke = "UPDATE api_keys SET revoked_at = now() WHERE hash = %s"
-    revoke_admin = "UPDATE admin_keys SET revoked_at = now() WHERE hash = %s"
-    archive = "UPDATE projects SET archived_at = now() WHERE id = (SELECT project_id FROM api_keys WHERE hash = %s)"
+    revoke = "UPDATE api_keys SET revoked_at = now() WHERE hint = %s"
+    revoke_admin = "UPDATE admin_keys SET revoked_at = now() WHERE hint = %s"
+    archive = "UPDATE projects SET archived_at = now() WHERE id = (SELECT project_id FROM api_keys WHERE hint = %s)"
     scopes = OF_PROJECTS | OF_ADMINS
 
     async def limited_to(some: frozenset[str], kind: frozenset[str]) -> str:
