@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,27 +39,26 @@ def _option(told: str) -> Any:
     return typer.Option(help=f"{told}; `{NONE}` lifts it.", parser=_limit, metavar=f"NUMBER|{NONE}")
 
 
-_UNITS = {"d": 86_400, "h": 3600}
+_UNITS = {"d": 86_400, "h": 3600, "m": 60}
 
 
-def _kept(text: str) -> Limit:
-    """For how long: `30d`, `12h` or `none`."""
-    from shared.wire.limits import RETENTION_SECONDS
+def _kept(text: str, within: str) -> Limit:
+    """For how long: `30d`, `12h`, `5m` or `none`; `within` names the least and the most in `shared/wire/limits.py`."""
+    from shared.wire import limits
 
     if text == NONE:
         return Limit(None)
+    least, most = getattr(limits, within)
     number, unit = text[:-1], text[-1:]
-    if (
-        unit not in _UNITS
-        or not number.isdecimal()
-        or not (RETENTION_SECONDS[0] <= int(number) * _UNITS[unit] <= RETENTION_SECONDS[1])
-    ):
-        raise typer.BadParameter(f"expected days or hours, such as 30d or 12h, or {NONE}")
+    if unit not in _UNITS or not number.isdecimal() or not least <= int(number) * _UNITS[unit] <= most:
+        told = f"from {_told_duration(least)} to {_told_duration(most)}"
+        raise typer.BadParameter(f"expected days, hours or minutes, such as 30d, 12h or 5m, {told}, or {NONE}")
     return Limit(int(number) * _UNITS[unit])
 
 
-def _kept_option(told: str) -> Any:
-    return typer.Option(help=f"{told}; `{NONE}` keeps them for ever.", parser=_kept, metavar=f"30d|12h|{NONE}")
+def _kept_option(told: str, within: str = "RETENTION_SECONDS", otherwise: str = "keeps them for ever") -> Any:
+    parser = partial(_kept, within=within)
+    return typer.Option(help=f"{told}; `{NONE}` {otherwise}.", parser=parser, metavar=f"30d|12h|5m|{NONE}")
 
 
 @app.command("create")
@@ -156,13 +156,26 @@ def retention(
     threads: Annotated[Limit | None, _kept_option("Threads, from the last thing that happened on them")] = None,
     files: Annotated[Limit | None, _kept_option("Uploaded files that nothing has, from their creation")] = None,
     outputs: Annotated[Limit | None, _kept_option("Files that code made, likewise")] = None,
+    events: Annotated[
+        Limit | None,
+        _kept_option(
+            "Events of new runs in Redis, from a run's end", "EVENTS_SECONDS", "leaves that to when it would expire"
+        ),
+    ] = None,
+    sessions: Annotated[
+        Limit | None,
+        _kept_option(
+            "Sessions of the code interpreter, from their last call", "SESSIONS_SECONDS", "leaves that to the service"
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Say how long a project keeps things; without options, show it."""
     from shared.audit.actor import command_line
     from shared.projects import commands as projects
+    from shared.removals.retention import KEPT
 
-    given = {"threads": threads, "files": files, "outputs": outputs}
+    given = {"threads": threads, "files": files, "outputs": outputs, "events": events, "sessions": sessions}
     changes = {f"{name}_kept_s": kept.value for name, kept in given.items() if kept is not None}
 
     async def change(db: "Database") -> "Row":
@@ -173,7 +186,8 @@ def retention(
     row = with_database(data_dir, change)
     for name in given:
         kept_s = row[f"{name}_kept_s"]
-        print(f"{name}  {'for ever' if kept_s is None else _told_duration(kept_s)}")
+        unsaid = "for ever" if name in KEPT else "as ever"
+        print(f"{name}  {unsaid if kept_s is None else _told_duration(kept_s)}")
 
 
 def _told_duration(seconds: int) -> str:

@@ -10,10 +10,12 @@ from sqlalchemy import text
 
 from shared.database import Transactional
 
-KEPT = timedelta(minutes=20)  # the service's own default
+KEPT = timedelta(minutes=20)  # the service's own default, where the project says nothing
 _IDLE_WITHIN = timedelta(seconds=5)  # of the lock on a project's places
 
-_LIMIT = text("SELECT max_sandbox_sessions AS at_most FROM projects WHERE id = :project_id")
+_LIMIT = text("""
+SELECT max_sandbox_sessions AS at_most, make_interval(secs => sessions_kept_s) AS kept FROM projects
+WHERE id = :project_id""")
 
 # One after the other: two that counted at the same time would both find the last place free.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:project_id, 2))")
@@ -35,13 +37,19 @@ class NoPlace(Exception):
         self.at_most = at_most
 
 
-async def take(db: Transactional, project_id: str, thread_id: str) -> None:
-    """Keep a place for the thread, if its project's are limited. Raises NoPlace."""
+async def take(db: Transactional, project_id: str, thread_id: str) -> timedelta | None:
+    """Keep a place for the thread, if its project's are limited; returns for how long its sessions may idle, None for
+    as long as the service lets them. Raises NoPlace.
+    """
     project = await db.one(_LIMIT, {"project_id": project_id})
-    if project is None or project["at_most"] is None:
-        return
-    params = {"project_id": project_id, "thread_id": thread_id, "kept": KEPT, "at_most": project["at_most"]}
+    if project is None:
+        return None
+    kept: timedelta | None = project["kept"]
+    if project["at_most"] is None:
+        return kept
+    params = {"project_id": project_id, "thread_id": thread_id, "kept": kept or KEPT, "at_most": project["at_most"]}
     async with db.transaction(_IDLE_WITHIN) as transaction:
         await transaction.one(_LOCK, {"project_id": project_id})
         if await transaction.one(_TAKE, params) is None:
             raise NoPlace(project["at_most"])
+    return kept

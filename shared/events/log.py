@@ -6,7 +6,7 @@ publishes beside that is dropped by readers, who ignore ids at or below the last
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.events.types import Entry, EventId, Packed
 from shared.redis import Command
@@ -22,9 +22,18 @@ FORGOTTEN_AFTER = timedelta(minutes=1)
 KEEP_AFTER_EXPIRY = timedelta(minutes=15)
 
 
-def keeping(run: Mapping[str, Any]) -> timedelta:
+class Keeping(NamedTuple):
+    """How long a log stays: while it is written, from its beginning; and once its end is written, from then."""
+
+    written: timedelta
+    ended: timedelta
+
+
+def keeping(run: Mapping[str, Any]) -> Keeping:
     """How long the log of this run stays."""
-    return run["expires_at"] - run["created_at"] + KEEP_AFTER_EXPIRY
+    longest = run["expires_at"] - run["created_at"] + KEEP_AFTER_EXPIRY
+    kept_s = run["events_kept_s"]
+    return Keeping(longest, longest if kept_s is None else timedelta(seconds=kept_s))
 
 
 def append(run_id: str, entry: Entry, sealed_with: Opened | None, *, keep: timedelta | None = None) -> list[Command]:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from shared.events import log
+from shared.events.log import Keeping
 from shared.events.types import DONE, Entry, EventId, frame
 from shared.redis import Command, Sender
 from shared.vault.opened import Opened
@@ -20,7 +21,7 @@ class EventWriter:
     """
 
     def __init__(
-        self, outbox: Sender, run_id: str, term: int, *, sealed_with: Opened | None, keep: timedelta, after: int = 0
+        self, outbox: Sender, run_id: str, term: int, *, sealed_with: Opened | None, keep: Keeping, after: int = 0
     ) -> None:
         self._outbox = outbox
         self._sealed_with = sealed_with
@@ -84,7 +85,7 @@ class EventWriter:
             return []
         entry = self.entry = Entry(EventId(self._term, self._sequence), self._ends, b"".join(self._frames))
         # A time to live with the first entry, and with the last in case the log was lost in between.
-        keep = self._keep if self._ends or not self._begun else None
+        keep = self._keep.ended if self._ends else None if self._begun else self._keep.written
         self._frames, self._begun = [], True
         return log.append(self._run_id, entry, self._sealed_with, keep=keep)
 

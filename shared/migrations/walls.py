@@ -76,7 +76,7 @@ MAY = {
     "code_interpreter_hours": "SELECT, INSERT, UPDATE",
     "sandbox_places": _ALL,
     "removals": "SELECT, INSERT",
-    "projects": "SELECT (id, max_sandbox_sessions)",
+    "projects": "SELECT (id, max_sandbox_sessions, events_kept_s, sessions_kept_s)",
     "usage_facts": "SELECT, INSERT",
     "usage_of_assistants": "SELECT",
     "audit_entries": "INSERT",

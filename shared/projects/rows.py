@@ -17,7 +17,7 @@ class Project(SQLModel, table=True):
     """The owner of everything else: one tenant. An archived one keeps its data, refuses work, and frees its name.
     Limits that are null are none. An exhausted one has spent what it may, and takes no new runs until then (see
     `shared/usage/budgets.py`). How long things are kept is said in seconds, null for ever (see
-    `shared/removals/retention.py`).
+    `shared/removals/retention.py`), of events and sessions of the code interpreter null for as long as ever.
     """
 
     __tablename__ = "projects"  # pyright: ignore[reportAssignmentType] # as SQLModel documents it
@@ -34,6 +34,8 @@ class Project(SQLModel, table=True):
     threads_kept_s: int | None = _limit()
     files_kept_s: int | None = _limit()
     outputs_kept_s: int | None = _limit()
+    events_kept_s: int | None = _limit()
+    sessions_kept_s: int | None = _limit()
 
     __table_args__ = (
         Index("projects_named", "name", unique=True, postgresql_where=text("archived_at IS NULL")),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, Index, Integer, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Float, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -40,6 +40,7 @@ class Run(SQLModel, table=True):
     another one of its thread, and `messages_to_come` are added to the thread when its turn comes. `include_contents`
     says that its events show the texts that file_search finds. `traceparent` is the span of the request that created
     it, where there are traces. `history` tells of every move: at, reason, term, worker.
+    `events_kept_s` is how long its log stays after its end, null as long as ever.
     `api_key_id` is the key that made it, and `used` what it has cost, as `usage/facts.py` says it.
     """
 
@@ -66,6 +67,7 @@ class Run(SQLModel, table=True):
     created_at: Instant = columns.created_at()
     started_at: Instant | None = columns.instant()
     expires_at: Instant = columns.required_instant()
+    events_kept_s: int | None = Field(default=None, sa_column=Column(BigInteger))
     finished_at: Instant | None = columns.instant()
 
     model: str = columns.required_text()

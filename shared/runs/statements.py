@@ -33,12 +33,12 @@ from shared.vault.contents import MARK, UNSEALED, Json, Secret, secret
 # The run copies the assistant: null or absent means the assistant's value, while 0, "" and [] are values. The thread's
 # lock is the unique index runs_one_active; looking first only keeps its violation out of the server's log.
 _INSERT_RUN = """
-INSERT INTO runs (id, project_id, thread_id, assistant_id, api_key_id, dialect, rung_at, expires_at, waiting,
-  messages_to_come, max_attempts, model_retry, traceparent,
+INSERT INTO runs (id, project_id, thread_id, assistant_id, api_key_id, dialect, rung_at, expires_at, events_kept_s,
+  waiting, messages_to_come, max_attempts, model_retry, traceparent,
   model, instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, reasoning_effort, response_format,
   truncation_strategy, max_prompt_tokens, max_completion_tokens, include_contents, file_ids, metadata)
 SELECT :run_id, thread.project_id, thread.id, assistant.id, :api_key_id, :dialect, now(), now() + :expires_after,
-  thread.busy,
+  (SELECT events_kept_s FROM projects WHERE id = thread.project_id), thread.busy,
   CASE WHEN thread.busy THEN CAST(:messages AS jsonb) ELSE '[]' END,
   :max_attempts, CAST(:model_retry AS jsonb), :traceparent,
   coalesce(:model, assistant.model),

@@ -30,6 +30,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=limits.ORGANIZA
 Limit = Annotated[int, Field(ge=1, le=limits.PROJECT_LIMIT)]
 PerMinute = Annotated[int, Field(ge=1, le=limits.INTEGER)]
 Kept = Annotated[int, Field(ge=limits.RETENTION_SECONDS[0], le=limits.RETENTION_SECONDS[1])]
+KeptEvents = Annotated[int, Field(ge=limits.EVENTS_SECONDS[0], le=limits.EVENTS_SECONDS[1])]
+KeptSessions = Annotated[int, Field(ge=limits.SESSIONS_SECONDS[0], le=limits.SESSIONS_SECONDS[1])]
 Seconds = Annotated[int, Field(ge=1, le=limits.KEY_EXPIRY_SECONDS)]
 
 NO_LIMIT = limits.INTEGER  # the original's shape has no word for it
@@ -60,11 +62,15 @@ class NewLimits(Body):
 
 
 class NewRetention(Body):
-    """For how many seconds a project keeps things, those that are given; null is for ever."""
+    """For how many seconds a project keeps things, those that are given; null is for ever, of the last two for as long
+    as ever.
+    """
 
     threads: Kept | None = None
     files: Kept | None = None
     outputs: Kept | None = None
+    events: KeptEvents | None = None
+    sessions: KeptSessions | None = None
 
 
 class ProjectExtension(Body):
@@ -158,6 +164,8 @@ def project_object(row: Row) -> ProjectObject:
                 "threads": row["threads_kept_s"],
                 "files": row["files_kept_s"],
                 "outputs": row["outputs_kept_s"],
+                "events": row["events_kept_s"],
+                "sessions": row["sessions_kept_s"],
             },
         },
     }

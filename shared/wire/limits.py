@@ -60,6 +60,8 @@ ATTEMPTS = 10
 RETRY_PAUSE_SECONDS = 60
 RUN_EXPIRY_SECONDS = 86_400
 RETENTION_SECONDS = 3600, 3_153_600_000  # an hour, a hundred years
+EVENTS_SECONDS = 60, 2_592_000  # a minute, thirty days: they are in memory
+SESSIONS_SECONDS = 60, 3600  # a session of the code interpreter lives no longer
 
 UNIX_TIME = 4_102_444_800  # 2100
 FILTERED = 100  # names in one filter of usage

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
-from openai import AsyncOpenAI
+import redis
+from openai import AsyncOpenAI, BadRequestError
 from sqlalchemy import text
 
 from shared.assistants import commands as assistants
@@ -17,8 +19,11 @@ from shared.projects import commands as projects
 from shared.removals import retention
 from shared.vector_stores import commands as stores
 from shared.vector_stores import files as store_files
+from tests import http
 from tests.removals.stage import Stage
-from tests.system import System
+from tests.sandbox.service import SandboxService
+from tests.scripted_model import CallFunctions, Gate, Say, ScriptedModel
+from tests.system import Project, System, until
 from tests.transfer import command, said
 
 DAY = 86_400
@@ -172,21 +177,96 @@ async def test_settings_by_command_and_by_the_administration(system: System) -> 
     (project,) = (await said(system, "projects", "create", "Uruk")).split()
     assert (
         await said(system, "projects", "retention", project)
-        == "threads  for ever\nfiles  for ever\noutputs  for ever\n"
+        == "threads  for ever\nfiles  for ever\noutputs  for ever\nevents  as ever\nsessions  as ever\n"
     )
-    told = await said(system, "projects", "retention", project, "--threads", "30d", "--outputs", "36h")
-    assert told == "threads  30d\nfiles  for ever\noutputs  36h\n"
+    given = ("--threads", "30d", "--outputs", "36h", "--events", "5m", "--sessions", "1h")
+    told = await said(system, "projects", "retention", project, *given)
+    assert told == "threads  30d\nfiles  for ever\noutputs  36h\nevents  5m\nsessions  1h\n"
     key = await system.admin_key()
     async with AsyncOpenAI(base_url=system.base_url, api_key="none", admin_api_key=key, max_retries=0) as client:
         shown: Any = await client.admin.organization.projects.retrieve(project)
-        assert shown.assistantd["retention"] == {"threads": 30 * DAY, "files": None, "outputs": 36 * 3600}
+        as_told = {"threads": 30 * DAY, "files": None, "outputs": 36 * 3600, "events": 300, "sessions": 3600}
+        assert shown.assistantd["retention"] == as_told
         changed: Any = await client.admin.organization.projects.update(
-            project, extra_body={"assistantd": {"retention": {"threads": None, "files": DAY}}}
+            project, extra_body={"assistantd": {"retention": {"threads": None, "files": DAY, "sessions": 60}}}
         )
-        assert changed.assistantd["retention"] == {"threads": None, "files": DAY, "outputs": 36 * 3600}
-    assert (await said(system, "projects", "retention", project, "--outputs", "none")).endswith("outputs  for ever\n")
-    for wrong in ("30", "d", "0d", "1w", "-1d", "99999999999d"):
+        assert changed.assistantd["retention"] == {**as_told, "threads": None, "files": DAY, "sessions": 60}
+        for wrong in ({"events": 59}, {"events": 31 * DAY}, {"sessions": 3601}, {"sessions": 59}, {"threads": 3599}):
+            with pytest.raises(BadRequestError, match=r"assistantd\.retention"):
+                await client.admin.organization.projects.update(
+                    project, extra_body={"assistantd": {"retention": wrong}}
+                )
+    assert "outputs  for ever\n" in await said(system, "projects", "retention", project, "--outputs", "none")
+    for wrong in ("30", "d", "0d", "1w", "-1d", "99999999999d", "59m"):
         assert (await command(system, "projects", "retention", project, "--threads", wrong)).returncode == 2
+
+
+async def test_events_go_so_long_after_their_run(system: System, project: Project, model: ScriptedModel) -> None:
+    """While it goes on they stay, and afterwards rows tell of it; a run has what its project had when it began."""
+    beta, gate = project.client.beta, Gate()
+    assistant = await beta.assistants.create(model=model.script(Say("One."), Say("Two.", before=gate), Say("Three.")))
+    project_id = project_of(system, (await beta.threads.create()).id)
+
+    async def begin() -> Any:
+        message: Any = {"role": "user", "content": "?"}
+        return await beta.threads.create_and_run(assistant_id=assistant.id, thread={"messages": [message]})
+
+    async def ended(run: Any) -> int:
+        await beta.threads.runs.poll(run.id, thread_id=run.thread_id, poll_interval_ms=20)
+        return left(run)
+
+    def left(run: Any) -> int:
+        with redis.Redis.from_url(system.redis_url) as client:
+            return client.ttl(f"ev:{run.id}")
+
+    assert 1000 < await ended(await begin()) <= 600 + 900
+    await said(system, "projects", "retention", project_id, "--events", "2m")
+    run = await begin()
+    await until(lambda: left(run) > 0)
+    assert 1000 < left(run) <= 600 + 900
+    gate.open()
+    assert 0 < await ended(run) <= 120
+    await said(system, "projects", "retention", project_id, "--events", "20d")
+    run = await begin()
+    assert 19 * DAY < await ended(run) <= 20 * DAY
+    with redis.Redis.from_url(system.redis_url) as client:
+        client.delete(f"ev:{run.id}")
+    async with http.session(project) as session:
+        told = await session.get(f"/threads/{run.thread_id}/runs/{run.id}/events")
+    assert "Three." in told.text
+
+
+async def test_sessions_go_so_long_after_their_last_call(
+    system: System, project: Project, model: ScriptedModel, service: SandboxService
+) -> None:
+    """Each call says it anew; a place that the project may have is kept for as long."""
+    beta = project.client.beta
+    calls = [CallFunctions([("code_interpreter", {"code": "1"})]), Say("Done.")]
+    assistant = await beta.assistants.create(model=model.script(*calls * 2), tools=[{"type": "code_interpreter"}])
+    thread = await beta.threads.create(messages=[{"role": "user", "content": "?"}])
+    project_id = project_of(system, thread.id)
+
+    async def idle_timeout() -> float:
+        run = await beta.threads.runs.create_and_poll(
+            thread_id=thread.id, assistant_id=assistant.id, poll_interval_ms=20
+        )
+        assert run.status == "completed", run.last_error
+        authorization = {"authorization": f"Bearer {service.secret}"}
+        return httpx2.get(f"{service.url}/sessions/{thread.id}", headers=authorization).json()["idle_timeout"]
+
+    assert await idle_timeout() == 20 * 60
+    await said(system, "projects", "retention", project_id, "--sessions", "5m")
+    await said(system, "projects", "limit", project_id, "--sandbox-sessions", "3")
+    assert await idle_timeout() == 5 * 60
+    ((kept_s,),) = system.query(
+        "SELECT extract(epoch FROM until - now())::int FROM sandbox_places WHERE thread_id = %s", thread.id
+    )
+    assert 200 < kept_s <= 300
+
+
+def project_of(system: System, thread_id: str) -> str:
+    ((project_id,),) = system.query("SELECT project_id FROM threads WHERE id = %s", thread_id)
+    return project_id
 
 
 async def test_two_workers_at_once_delete_each_thing_once(stage: Stage) -> None:

@@ -205,6 +205,25 @@ async def test_sessions_end_by_themselves(small: SandboxService) -> None:
         assert (await client.open("old")).previous is not None
 
 
+async def test_whoever_opens_a_session_says_how_long_it_may_idle(small: SandboxService) -> None:
+    """The last one counts, and who says nothing gets the service's own."""
+    async with small.client() as client:
+        brief = await client.open("brief", timedelta(seconds=1))
+        await client.open("changed", timedelta(seconds=1))
+        await client.open("changed", timedelta(seconds=60))
+        while (await client.ask("GET", "/sessions/brief"))["state"] != "ended":  # noqa: ASYNC110 # it isn't told
+            await asyncio.sleep(0.1)
+        with pytest.raises(LostError, match="idle"):
+            await brief.files()
+        state = await client.ask("GET", "/sessions/changed")
+        assert (state["state"], state["idle_timeout"]) == ("idle", 60)
+        await client.open("changed")
+        assert (await client.ask("GET", "/sessions/changed"))["idle_timeout"] == 3
+        for wrong in (timedelta(0), -timedelta(seconds=1)):
+            with pytest.raises(BadRequestError, match="idle: expected seconds"):
+                await client.open("wrong", wrong)
+
+
 async def test_who_asks_for_a_session_is_answered_before_it_has_begun(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

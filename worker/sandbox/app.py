@@ -100,7 +100,9 @@ class Service:
         return _json({"status": status, "isolation": isolation, **self._sessions.counts})
 
     async def _open(self, request: web.Request) -> web.Response:
+        idle = self._idle(request.query.get("idle"))
         session, is_new = await self._sessions.open(request.match_info["id"])
+        session.idle_timeout = idle
         last = self._sessions.last_ended(session.id)
         state = {**session.state(), "previous": None if last is None else last.state()}
         return _json(state, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
@@ -147,6 +149,16 @@ class Service:
             case _:
                 raise BadRequestError(f"timeout: expected seconds, more than 0 and at most {longest:g}")
         return min(wanted, self._settings.lifetime - session.age)
+
+    def _idle(self, asked: str | None) -> timedelta:
+        """How long a session may idle: what is asked for, or the default; it ends with its lifetime all the same."""
+        try:
+            idle = self._settings.idle_timeout if asked is None else timedelta(seconds=float(asked))
+        except (ValueError, OverflowError):
+            idle = timedelta(0)
+        if idle <= timedelta(0):
+            raise BadRequestError("idle: expected seconds, more than 0")
+        return idle
 
     async def _cancel(self, request: web.Request) -> web.Response:
         session = await self._session(request)

@@ -154,11 +154,12 @@ class SandboxClient:
         """Level of isolation and how full the service is. Raises UnavailableError."""
         return await self.ask("GET", "/healthz")
 
-    async def open(self, session_id: str) -> "SandboxSession":
-        """The session of that id, made where there is none. Raises UnavailableError, or FullError, StartingError,
-        DrainingError, BadRequestError.
+    async def open(self, session_id: str, idle: timedelta | None = None) -> "SandboxSession":
+        """The session of that id, made where there is none; it ends once it is `idle` for so long, if that is given.
+        Raises UnavailableError, or FullError, StartingError, DrainingError, BadRequestError.
         """
-        return SandboxSession(self, await self.ask("PUT", f"/sessions/{quote(session_id, safe='')}"))
+        params = {} if idle is None else {"idle": str(idle.total_seconds())}
+        return SandboxSession(self, await self.ask("PUT", f"/sessions/{quote(session_id, safe='')}", params=params))
 
     async def end(self, session_id: str) -> Ended:
         """End the session of that id. Raises UnavailableError, NotFoundError."""

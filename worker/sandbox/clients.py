@@ -5,6 +5,7 @@ alike, so that no table says it. Where a service goes or comes, the sessions of 
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -22,7 +23,7 @@ class SandboxClients:
         """`urls` are one at least. Nothing is connected before the first request."""
         self._clients = {url: SandboxClient(url, secret, authorities) for url in urls}
 
-    async def open(self, session_id: str) -> SandboxSession:
+    async def open(self, session_id: str, idle: timedelta | None = None) -> SandboxSession:
         """The session of that id in the service that it belongs to or, while that one is away or about to end, in the
         next. There it is another generation, as it is when it comes back.
 
@@ -31,10 +32,10 @@ class SandboxClients:
         *others, last = sorted(self._clients, key=lambda url: _weight(url, session_id), reverse=True)
         for url in others:
             try:
-                return await self._clients[url].open(session_id)
+                return await self._clients[url].open(session_id, idle)
             except (UnavailableError, DrainingError) as error:
                 log.warning("sandbox.away", url=url, error=str(error))
-        return await self._clients[last].open(session_id)
+        return await self._clients[last].open(session_id, idle)
 
     async def end(self, session_id: str) -> None:
         """End the session of that id wherever there is one; where nobody answers it ends by itself when it has idled

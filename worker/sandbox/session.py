@@ -55,7 +55,13 @@ class Session:
     """A living session; `interpreter.ended` says when it isn't any more."""
 
     def __init__(
-        self, session_id: str, interpreter: Interpreter, limits: Limits, calls: Path, lifetime: timedelta
+        self,
+        session_id: str,
+        interpreter: Interpreter,
+        limits: Limits,
+        calls: Path,
+        lifetime: timedelta,
+        idle_timeout: timedelta,
     ) -> None:
         """`calls` is made, for the records."""
         calls.mkdir(mode=0o700, parents=True)
@@ -65,6 +71,7 @@ class Session:
         self._limits = limits
         self._place = calls
         self._lifetime = lifetime
+        self.idle_timeout = idle_timeout  # what whoever opened it last asked for
         self._is_free = asyncio.Event()
         self._is_free.set()
         self._records: OrderedDict[str, Record] = OrderedDict()
@@ -105,6 +112,7 @@ class Session:
             "state": "busy" if self.is_busy else "idle",
             "started_at": self.started_at.timestamp(),
             "expires_at": (self.started_at + self._lifetime).timestamp(),
+            "idle_timeout": self.idle_timeout.total_seconds(),
             "seconds": round(self.age.total_seconds(), 3),
             "calls": list(self._records),
         }

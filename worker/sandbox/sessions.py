@@ -154,7 +154,9 @@ class Sessions:
             await self._make_room()
         interpreter = await self._claim()
         calls = self._settings.state / "calls" / secrets.token_hex(8)
-        session = Session(session_id, interpreter, self.limits, calls, self._settings.lifetime)
+        session = Session(
+            session_id, interpreter, self.limits, calls, self._settings.lifetime, self._settings.idle_timeout
+        )
         self._living[session_id] = session
         log.info("sandbox.session_opened", session=session_id, generation=session.generation)
         return session
@@ -240,7 +242,7 @@ class Sessions:
             return None
         if session.age > self._settings.lifetime - LAST_MOMENTS:
             return "expired"
-        return "idle" if session.idle > self._settings.idle_timeout else None
+        return "idle" if session.idle > session.idle_timeout else None
 
 
 def _by_memory() -> int:

@@ -168,16 +168,18 @@ async def _in_session(
 
 async def _begin(deps: Deps, run: Row, sandbox: SandboxClients, bill: Bill) -> SandboxSession:
     """The thread's session, with a place taken for it, and its hour counted. Raises what these do."""
-    await _take_place(deps, run)
+    idle = await _take_place(deps, run)
     with span("sandbox.open", kind="client"):
-        session = await _open(sandbox, run["thread_id"])
+        session = await _open(sandbox, run["thread_id"], idle)
     if await sessions.begin_hour(deps.database, run):
         bill.note(sessions.HOUR)
     return session
 
 
-async def _take_place(deps: Deps, run: Row) -> None:
-    """Where the project may have only so many sessions, wait for a while until it may have this one. Raises Failed."""
+async def _take_place(deps: Deps, run: Row) -> timedelta | None:
+    """Where the project may have only so many sessions, wait for a while until it may have this one; for how long it
+    may idle. Raises Failed.
+    """
     give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
     while True:
         try:
@@ -190,14 +192,14 @@ async def _take_place(deps: Deps, run: Row) -> None:
             await asyncio.sleep(ASK_AGAIN_S)
 
 
-async def _open(sandbox: SandboxClients, thread_id: str) -> SandboxSession:
+async def _open(sandbox: SandboxClients, thread_id: str, idle: timedelta | None) -> SandboxSession:
     """The thread's session. A service that is full, or about to end, is asked again for a while; one that is busy
     with beginning it, for as long as the run lives. Raises RefusalError and UnavailableError.
     """
     give_up_at = time.monotonic() + ROOM_WITHIN.total_seconds()
     while True:
         try:
-            return await sandbox.open(thread_id)
+            return await sandbox.open(thread_id, idle)
         except (FullError, DrainingError):
             if time.monotonic() > give_up_at:
                 raise

@@ -15,11 +15,13 @@ class ProjectLimits(TypedDict):
 
 
 class ProjectRetention(TypedDict):
-    """For how many seconds a project keeps things; null is for ever."""
+    """For how many seconds a project keeps things; null is for ever, of the last two for as long as ever."""
 
     threads: int | None
     files: int | None
     outputs: int | None
+    events: int | None
+    sessions: int | None
 
 
 class ProjectFacts(TypedDict):

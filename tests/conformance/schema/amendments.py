@@ -181,7 +181,7 @@ FACTS_OF_A_KEY: Schema = {
 }
 
 LIMITS = ("max_requests_per_1_minute", "max_concurrent_runs", "max_stored_bytes", "max_sandbox_sessions")
-RETENTION = ("threads", "files", "outputs")
+RETENTION = ("threads", "files", "outputs", "events", "sessions")
 FACTS_OF_A_PROJECT: Schema = {
     "type": "object",
     "properties": {
