@@ -1,6 +1,7 @@
 """Writing the events of one run in one term."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 from shared.events import log
@@ -11,6 +12,7 @@ from shared.vault.opened import Opened
 from shared.wire.objects import Object
 
 FLUSH_AFTER = timedelta(milliseconds=50)
+KEEP_AGAIN_AFTER_S = 30.0  # half of the least that a log stays
 
 
 class EventWriter:
@@ -29,7 +31,7 @@ class EventWriter:
         self._term = term
         self._sequence = after
         self._keep = keep
-        self._begun = False
+        self._lives_until = 0.0
         self._frames: list[bytes] = []
         self._ends = False
         self._message_id: str | None = None
@@ -84,10 +86,21 @@ class EventWriter:
         if not self._frames:
             return []
         entry = self.entry = Entry(EventId(self._term, self._sequence), self._ends, b"".join(self._frames))
-        # A time to live with the first entry, and with the last in case the log was lost in between.
-        keep = self._keep.ended if self._ends else None if self._begun else self._keep.written
-        self._frames, self._begun = [], True
+        keep = self._time_to_live()
+        self._frames = []
         return log.append(self._run_id, entry, self._sealed_with, keep=keep)
+
+    def _time_to_live(self) -> timedelta | None:
+        """With the first entry, and with the last. In between now and then, in case the log was lost, or is over:
+        who was frozen, and has not heard that others took the run and ended it, must not begin one that stays for ever.
+        """
+        now = time.monotonic()
+        if self._ends:
+            return self._keep.ended
+        if now < self._lives_until:
+            return None
+        self._lives_until = now + KEEP_AGAIN_AFTER_S
+        return self._keep.written
 
     def _add(self, event: str, data: Object | str) -> None:
         self._sequence += 1

@@ -18,7 +18,7 @@ def run_of(project_id: str, thread_id: str) -> Row:
 async def test_sessions_are_those_of_threads(database: Database) -> None:
     opened: list[str] = []
 
-    async def open_session(session_id: str) -> object:
+    async def open_session(session_id: str, _idle: object) -> object:
         opened.append(session_id)
         return object()
 

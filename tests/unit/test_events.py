@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 
+from shared.events.log import Keeping
 from shared.events.types import Entry, EventId, Packed
 from shared.events.writer import EventWriter
 from shared.redis import Command
@@ -31,7 +33,8 @@ class Box:
 
 
 def writer(box: Box) -> EventWriter:
-    return EventWriter(box, "run_1", 3, sealed_with=KEY, keep=timedelta(minutes=1))  # type: ignore[arg-type]
+    keep = Keeping(written=timedelta(minutes=20), ended=timedelta(minutes=1))
+    return EventWriter(box, "run_1", 3, sealed_with=KEY, keep=keep)  # type: ignore[arg-type]
 
 
 async def test_the_first_word_leaves_at_once_and_the_rest_together() -> None:
@@ -71,15 +74,38 @@ async def test_an_event_never_overtakes_the_words_before_it() -> None:
     assert box.entries()[-1].ends
 
 
-async def test_the_log_is_given_a_time_to_live_once() -> None:
+async def test_the_log_is_given_a_time_to_live_at_its_beginning_and_at_its_end() -> None:
     box = Box()
     events = writer(box)
-    events.put("a", {})
-    events.flush()
-    events.put("b", {})
+    for name in ("a", "b"):
+        events.put(name, {})
+        events.flush()
+    events.done()
     events.flush()
 
-    assert [c[0] for commands in box.sent for c in commands] == ["XADD", "PUBLISH", "EXPIRE", "XADD", "PUBLISH"]
+    sent = [(command[0], command[2]) for commands in box.sent for command in commands if command[0] != "PUBLISH"]
+    assert [one if one[0] == "EXPIRE" else one[0] for one in sent] == [
+        "XADD",
+        ("EXPIRE", 1200),
+        "XADD",
+        "XADD",
+        ("EXPIRE", 60),
+    ]
+
+
+async def test_who_was_frozen_begins_no_log_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have ended the run meanwhile, and its log is over."""
+    box = Box()
+    events = writer(box)
+    now = 1000.0
+    monkeypatch.setattr("shared.events.writer.time", SimpleNamespace(monotonic=lambda: now))
+    for seconds in (0, 29, 2, 1, 300):
+        now += seconds
+        events.text("msg_1", "word ")
+        events.flush()
+
+    commands = [[command[0] for command in sent] for sent in box.sent]
+    assert ["EXPIRE" in one for one in commands] == [True, False, True, False, True]
 
 
 def test_entries_survive_packing() -> None:
