@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "settings": {"RUN_EXPIRES_AFTER": "900"},
         "traces": {"endpoint": "http://c:4318", "existingSecret": "traces", "settings": {"TRACES_SAMPLER_ARG": "0.1"}},
         "reranker": {"baseUrl": "https://r.example", "model": "r", "existingSecret": "reranker"},
+        "tls": {"authorities": "authorities", "bucket": True, "api": "api-tls", "sandbox": "sandbox-tls"},
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "batch", "operator": "Exists"}],
     },

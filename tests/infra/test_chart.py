@@ -34,6 +34,8 @@ from worker.sandbox.settings import SandboxSettings
 
 KUBERNETES = ("1.30", "1.37")  # the oldest that is promised, and the newest that is known
 KEDA = {"ScaledObject", "TriggerAuthentication"}
+CERTIFICATE, AUTHORITIES = "/etc/assistantd/certificate", "/etc/assistantd/authorities"
+WITH_SERVERS = ("api", "worker", "ingest")
 PARTS = {"api", "worker", "ingest", "embedder", "sandbox", "flower"}
 
 
@@ -97,6 +99,8 @@ def test_what_is_missing_is_named(missing: str) -> None:
         ({"sandbox": {"isolation": "chroot"}}, "sandbox.isolation: runtimeClass, seccomp or landlock"),
         ({"embeddings": {"baseUrl": "https://e.example/v1", "model": "m"}}, "embeddings.baseUrl: another endpoint, or"),
         ({"api": {"ingress": {"enabled": True}}}, "api.ingress.host"),
+        ({"tls": {"sandbox": "sandbox-tls"}}, "tls.authorities: that workers know the sandbox by"),
+        ({"tls": {"bucket": True}}, "tls.authorities: that the bucket's certificate comes from"),
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, Any], says: str) -> None:
@@ -159,6 +163,8 @@ def test_no_secret_is_made_and_none_has_a_default(documents: list[Document]) -> 
     assert of_kind(documents, "Secret", "ConfigMap") == []
     for part, pod in pods(documents):
         for variable in pod["containers"][0]["env"]:
+            if variable.get("value") == f"{CERTIFICATE}/tls.key":
+                continue  # the place of a file
             if re.search(r"DATABASE_URL|REDIS_URL|SECRET|KEY|AUTH|PASSWORD|TOKEN", variable["name"]):
                 assert "value" not in variable, (part, variable["name"])
                 assert "secretKeyRef" in variable["valueFrom"], (part, variable["name"])
@@ -293,6 +299,50 @@ def test_workers_know_every_sandbox_by_its_pods_name() -> None:
     assert sandbox["spec"]["serviceName"] == service["metadata"]["name"]
     assert sandbox["spec"]["replicas"] == 2
     assert "ASSISTANTD_SANDBOX_URL" not in environment(render({"sandbox": {"enabled": False}}), "worker")
+
+
+def test_pods_speak_tls_where_they_are_told_to() -> None:
+    """Each has the files that its settings name, of the Secrets that the values name, and nothing else of them."""
+    documents = render(VARIANTS["everything"])
+    named_by = {
+        ("api", "ASSISTANTD_TLS_CERTIFICATE"): (f"{CERTIFICATE}/tls.crt", "api-tls"),
+        ("api", "ASSISTANTD_TLS_KEY"): (f"{CERTIFICATE}/tls.key", "api-tls"),
+        ("sandbox", "ASSISTANTD_SANDBOX_CERTIFICATE"): (f"{CERTIFICATE}/tls.crt", "sandbox-tls"),
+        ("sandbox", "ASSISTANTD_SANDBOX_KEY"): (f"{CERTIFICATE}/tls.key", "sandbox-tls"),
+        **{(part, "ASSISTANTD_CA_FILE"): (f"{AUTHORITIES}/ca.crt", "authorities") for part in WITH_SERVERS},
+        **{(part, "AWS_CA_BUNDLE"): (f"{AUTHORITIES}/ca.crt", "authorities") for part in WITH_SERVERS},
+    }
+    for (part, variable), (path, secret) in named_by.items():
+        assert environment(documents, part)[variable] == path
+        assert mounted(documents, part)[path.rpartition("/")[0]] == secret
+    secrets = {part: set(mounted(documents, part).values()) for part, _ in pods(documents)}
+    assert secrets == {
+        "api": {"authorities", "api-tls"},
+        **{part: {"authorities"} for part in ("worker", "ingest", "flower", "migrate")},
+        "embedder": set(),
+        "sandbox": {"sandbox-tls"},
+    }
+    for part, scheme in (("api", "HTTPS"), ("sandbox", "HTTPS"), ("embedder", None), ("flower", None)):
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container(documents, part)[probe]["httpGet"].get("scheme") == scheme
+    assert environment(documents, "worker")["ASSISTANTD_SANDBOX_URL"].startswith("https://demo-sandbox-0.demo-sandbox.")
+
+
+def test_pods_speak_plainly_otherwise() -> None:
+    documents = render({})
+    for part, _ in pods(documents):
+        assert mounted(documents, part) == {}
+        assert not {"ASSISTANTD_CA_FILE", "AWS_CA_BUNDLE"} & environment(documents, part).keys()
+
+
+def mounted(documents: list[Document], part: str) -> dict[str, str]:
+    """Secrets that the part's container sees as files, by directory; it may only read them."""
+    spec = dict(pods(documents))[part]
+    secrets = {volume["name"]: volume["secret"] for volume in spec["volumes"] if "secret" in volume}
+    mounts = {mount["name"]: mount for mount in container(documents, part)["volumeMounts"]}
+    assert secrets.keys() <= mounts.keys() <= {volume["name"] for volume in spec["volumes"]}
+    assert all(mounts[name]["readOnly"] and secret["defaultMode"] == 0o440 for name, secret in secrets.items())
+    return {mounts[name]["mountPath"]: secret["secretName"] for name, secret in secrets.items()}
 
 
 def test_levels_of_isolation() -> None:

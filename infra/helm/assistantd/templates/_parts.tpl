@@ -24,6 +24,37 @@ labels:
   {{- include "assistantd.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* Takes "secret", too: of the certificate that a part shows, if it shows one. */}}
+{{- define "assistantd.probed" -}}
+port: http{{ if .secret }}, scheme: HTTPS{{ end }}
+{{- end }}
+
+{{- define "assistantd.certificate" -}}
+{{- if .secret }}
+- name: {{ .prefix }}_CERTIFICATE
+  value: /etc/assistantd/certificate/tls.crt
+- name: {{ .prefix }}_KEY
+  value: /etc/assistantd/certificate/tls.key
+{{- end }}
+{{- end }}
+
+{{- define "assistantd.tlsMounts" -}}
+{{- if .authorities }}
+- { name: authorities, mountPath: /etc/assistantd/authorities, readOnly: true }
+{{- end }}
+{{- if .certificate }}
+- { name: certificate, mountPath: /etc/assistantd/certificate, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "assistantd.tlsVolumes" -}}
+{{- range $name := list "authorities" "certificate" }}
+{{- with get $ $name }}
+- { name: {{ $name }}, secret: { secretName: {{ . }}, defaultMode: 0440 } }
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Environment variables named ASSISTANTD_… after Services would be taken for settings: no links. */}}
 {{- define "assistantd.pod" -}}
 automountServiceAccountToken: false
@@ -119,6 +150,15 @@ capabilities: { drop: [ALL] }
 {{- if $values.encryption.existingSecret }}
 {{ include "assistantd.secret" (dict "name" "ASSISTANTD_ENCRYPTION_KEYS" "of" "encryption" "secret" $values.encryption.existingSecret "key" $values.encryption.key) }}
 {{- end }}
+{{- if $values.tls.authorities }}
+- name: ASSISTANTD_CA_FILE
+  value: /etc/assistantd/authorities/ca.crt
+{{- end }}
+{{- if $values.tls.bucket }}
+- name: AWS_CA_BUNDLE
+  {{- $_ := required "tls.authorities: that the bucket's certificate comes from" $values.tls.authorities }}
+  value: /etc/assistantd/authorities/ca.crt
+{{- end }}
 {{- if $values.files.url }}
 - name: ASSISTANTD_BLOB_URL
   value: {{ $values.files.url | quote }}
@@ -204,9 +244,14 @@ capabilities: { drop: [ALL] }
 {{/* Addresses of the sandbox's pods: each by its own name, since a session lives in one of them. */}}
 {{- define "assistantd.sandboxes" -}}
 {{- $name := include "assistantd.name" (dict "root" . "part" "sandbox") -}}
+{{- $scheme := "http" -}}
+{{- if .Values.tls.sandbox -}}
+{{- $scheme = "https" -}}
+{{- $_ := required "tls.authorities: that workers know the sandbox by" .Values.tls.authorities -}}
+{{- end -}}
 {{- $urls := list -}}
 {{- range until (int .Values.sandbox.replicas) -}}
-{{- $urls = append $urls (printf "http://%s-%d.%s.%s.svc:8100" $name . $name $.Release.Namespace) -}}
+{{- $urls = append $urls (printf "%s://%s-%d.%s.%s.svc:8100" $scheme $name . $name $.Release.Namespace) -}}
 {{- end -}}
 {{- join "," $urls -}}
 {{- end }}
