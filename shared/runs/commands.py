@@ -63,11 +63,18 @@ async def create(
         if row is not None:
             metrics.CREATED.inc()
             return row
-        await threads.get(db, project_id, thread_id)
-        await assistants.get(db, project_id, params["assistant_id"])
-        active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
-        if active is not None:
-            raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
+        await require_possible(db, project_id, thread_id, params["assistant_id"], when_busy)
+
+
+async def require_possible(
+    db: Executor, project_id: str, thread_id: str, assistant_id: str, when_busy: WhenBusy
+) -> None:
+    """Make sure that a run can be created now. Raises NotFound, or InvalidRequest on a busy thread that rejects it."""
+    await threads.get(db, project_id, thread_id)
+    await assistants.get(db, project_id, assistant_id)
+    active = await db.one(ACTIVE_RUN, {"thread_id": thread_id}) if when_busy == "reject" else None
+    if active is not None:
+        raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
 
 
 async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
