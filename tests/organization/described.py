@@ -5,11 +5,9 @@ A place in a path is spelt `{thread_id}`, one in a query `?after`, and one in a 
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from api.app import create_app
-from shared.settings import Settings
+from tests.conformance.coverage import our_openapi
 
 Json = Mapping[str, Any]
 
@@ -19,12 +17,11 @@ BEGINS_WITH = re.compile(r"\^[a-z_]+[-_]")
 _NESTED = ("$ref", "anyOf", "oneOf", "allOf", "properties", "items")
 
 
-@cache
-def places(method: str, path: str) -> frozenset[str]:
+def places(method: str, path: str) -> set[str]:
     """All of an operation's; `path` is without its version."""
-    document = create_app(Settings(database_url="postgresql://", redis_url="redis://")).openapi()
+    document = our_openapi()
     operation, schemas = document["paths"][f"/v1{path}"][method.lower()], document["components"]["schemas"]
-    return frozenset([*_of_parameters(operation), *_of_body(operation, schemas)])
+    return {*_of_parameters(operation), *_of_body(operation, schemas)}
 
 
 def _of_parameters(operation: Json) -> Iterator[str]:

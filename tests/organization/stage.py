@@ -14,7 +14,7 @@ from shared.projects.keys import digest
 from tests import http
 from tests.organization.matrix import Position, Route
 from tests.scripted_model import CallFunctions, Say, ScriptedModel
-from tests.system import Project, System
+from tests.system import Project, System, until
 
 LOOK: Any = {"type": "function", "function": {"name": "look"}}
 POLL_MS = 20
@@ -37,7 +37,7 @@ class Things:
     unfinished: Mapping[str, str]
 
     def of(self, route: Route) -> dict[str, str]:
-        """Those that the route can do with what it does."""
+        """Those with which the route can do what it does."""
         unfinished = self.unfinished if route.path in TO_UNFINISHED else {}
         return {**self.ids, **unfinished, "new_name": f"test-{uuid4().hex[:12]}"}
 
@@ -108,6 +108,8 @@ async def one_of_everything(
         _held_store(system, client, file.id),
         _administered(system, project, admin),
     )
+    reads = "SELECT id FROM vector_store_files WHERE project_id = %s AND status = 'in_progress' AND batch_id <> %s"
+    await until(lambda: not system.query(reads, administered["project_id"], held["batch_id"]))
     ids = {**waiting, **run, **upload, **store, **administered, "file_id": file.id, "loose_file_id": loose.id}
     return Things({**ids, "model": name, "rate_limit_id": f"rl-{name}"}, {**waiting, **held})
 

@@ -16,17 +16,16 @@ from tests.organization.stage import Own, Stage, nobodys
 from tests.scripted_model import ScriptedModel
 from tests.system import System
 
+RATE_LIMITS = "/organization/projects/{project_id}/rate_limits"
+DESCRIBED = "tool_resources.file_search.vector_stores[].file_ids[]"
 UNTRIED = {
     ("GET /models/{model}", "{model}"): "names of models belong to nobody",
-    ("POST /organization/projects/{project_id}/rate_limits/{rate_limit_id}", "{rate_limit_id}"): "nor what is made of",
-    ("GET /organization/projects/{project_id}/rate_limits", "?after"): "them",
-    ("GET /organization/projects/{project_id}/rate_limits", "?before"): "likewise",
+    (f"POST {RATE_LIMITS}/{{rate_limit_id}}", "{rate_limit_id}"): "nor does what is made of them",
+    (f"GET {RATE_LIMITS}", "?after"): "likewise",
+    (f"GET {RATE_LIMITS}", "?before"): "likewise",
     ("GET /threads/{thread_id}/runs/{run_id}/events", "last-event-id"): "a number among the events of this run",
-    (
-        "POST /assistants/{assistant_id}",
-        "tool_resources.file_search.vector_stores[].file_ids[]",
-    ): "refused whatever it holds: stores are made with what is made",
-    ("POST /threads/{thread_id}", "tool_resources.file_search.vector_stores[].file_ids[]"): "likewise",
+    ("POST /assistants/{assistant_id}", DESCRIBED): "refused, whatever it holds: stores are made with what is new",
+    ("POST /threads/{thread_id}", DESCRIBED): "likewise",
 }
 
 OTHERWISE = {
@@ -41,10 +40,11 @@ OTHERWISE = {
 }
 """Where another answer is given than that there is no such thing, or that a list goes on as if there were none."""
 
-COUNTED = (
+KEPT = (
     *("assistants", "threads", "messages", "runs", "run_steps", "files", "uploads", "upload_parts", "vector_stores"),
     *("vector_store_files", "vector_store_batches", "service_accounts", "api_keys", "audit_entries"),
 )
+"""What a request could change."""
 
 
 def expected(position: Position) -> int:
@@ -69,7 +69,9 @@ def test_no_position_is_left_out() -> None:
 
 @pytest.mark.parametrize("position", OF_OTHERS, ids=str)
 async def test_ids_of_another_project(system: System, stage: Stage, position: Position) -> None:
-    """They are not told apart from ids that nobody has; nothing else about the request is wrong; nothing is done."""
+    """They are not told apart from ids that nobody has; nothing else about the request is wrong; nothing is done, to
+    neither project.
+    """
     client, theirs = stage.asks(position.route), stage.other(position)
     before = _rows(system, stage)
     answers: list[tuple[int, Any]] = []
@@ -85,11 +87,16 @@ async def test_ids_of_another_project(system: System, stage: Stage, position: Po
     assert _rows(system, stage) == before
 
 
-def _rows(system: System, stage: Stage) -> dict[str, int]:
-    """How many rows the first project has, by table."""
-    counts = ", ".join(f"(SELECT count(*) FROM {table} WHERE project_id = %(id)s)" for table in COUNTED)
-    (found,) = system.query(f"SELECT {counts}".replace("%(id)s", "%s"), *[stage.mine.ids["project_id"]] * len(COUNTED))
-    return dict(zip(COUNTED, found, strict=True))
+def _rows(system: System, stage: Stage) -> dict[str, str]:
+    """What there is of both projects, by table: a digest of it, but for when a key was used."""
+    both = [things.ids["project_id"] for things in (stage.mine, stage.theirs)]
+    digests = ", ".join(
+        f"(SELECT md5(coalesce(string_agg(CAST(to_jsonb(one) - 'last_used_at' AS text), ' ' ORDER BY id), ''))"
+        f" FROM {table} AS one WHERE project_id = ANY(%s))"
+        for table in KEPT
+    )
+    (found,) = system.query(f"SELECT {digests}", *[both] * len(KEPT))
+    return dict(zip(KEPT, found, strict=True))
 
 
 @pytest.mark.parametrize("position", [one for one in POSITIONS if one.of_all_projects], ids=str)
