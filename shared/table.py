@@ -1,8 +1,7 @@
 """The plain statements that every noun needs: get, insert, modify, delete, one page.
 
-A row is found by its keys, and every caller names `project_id` among them, but for the organization's own: projects and
-admin keys. Table and column names come from our code
-alone, values are always parameters.
+A row is found by its keys, and every caller names `project_id` among them where rows have one: whoever doesn't gets a
+LookupError. Table and column names come from our code alone, values are always parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,6 +54,9 @@ LIVING = {
 """What was deleted is gone for every reader before its rows are (`shared/removals`): by which condition, and with which
 key it is looked at. Those who name no thread or store have looked for it before.
 """
+
+OF_ALL_PROJECTS = {"audit_entries"}
+"""What only the organization reads, whichever project it tells of."""
 
 REMOVED = {"vector_store_files": "vector_store_files_removed"}
 """Where the places of removed rows are kept, for tables whose ids don't tell them."""
@@ -111,7 +113,7 @@ class Listing:
 
 async def get(db: Executor, model: type[SQLModel], keys: Keys) -> Row | None:
     """The row with these keys."""
-    return await db.one(_select(_table(model).name, tuple(keys)), keys)
+    return await db.one(_select(_within(model, keys).name, tuple(keys)), keys)
 
 
 async def add(db: Executor, model: type[SQLModel], values: Mapping[str, Any]) -> Row:
@@ -127,7 +129,7 @@ async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mappin
     """Set `values` (none is allowed), of which some may be SQL, and return the row; None if there is no such row."""
     if not values:
         return await get(db, model, keys)
-    table = _table(model)
+    table = _within(model, keys)
     which = *_equal(table, keys), _living_one(table.name, keys)
     terms = {name: value for name, value in values.items() if isinstance(value, ClauseElement)}
     params = {name: value for name, value in values.items() if name not in terms}
@@ -136,7 +138,7 @@ async def modify(db: Executor, model: type[SQLModel], keys: Keys, values: Mappin
 
 async def remove(db: Executor, model: type[SQLModel], keys: Keys, entry: str) -> bool:
     """Delete the row and what the database cascades to, and note the entry; False if there was none, and no entry."""
-    return await db.one(_delete(_table(model).name, tuple(keys)), {**keys, "entry": entry}) is not None
+    return await db.one(_delete(_within(model, keys).name, tuple(keys)), {**keys, "entry": entry}) is not None
 
 
 async def page(
@@ -148,7 +150,8 @@ async def page(
     they page: ids sort by their making, or else the place is kept (`REMOVED`). Raises InvalidRequest if `after` or
     `before` is no place in this list.
     """
-    shape = _Shape(order.relation or _table(model).name, order.column, tuple(keys), only.sql, page.order)
+    table = _within(model, keys)
+    shape = _Shape(order.relation or table.name, order.column, tuple(keys), only.sql, page.order)
     backwards = page.before is not None and page.after is None
     cursors = {
         param: cursor for param, cursor in (("after", page.after), ("before", page.before)) if cursor is not None
@@ -239,6 +242,14 @@ def _living_one(table: str, keys: Keys) -> TextClause:
 
 def _equal(table: Table, keys: Keys) -> list[Any]:
     return [table.c[key] == value for key, value in keys.items()]
+
+
+def _within(model: type[SQLModel], keys: Keys) -> Table:
+    """The model's table. Raises LookupError where rows of all projects would be found."""
+    table = _table(model)
+    if "project_id" in table.c and "project_id" not in keys and table.name not in OF_ALL_PROJECTS:
+        raise LookupError(f"{table.name} were asked for within no project")
+    return table
 
 
 def _table(model: type[SQLModel]) -> Table:

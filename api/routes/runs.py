@@ -82,12 +82,14 @@ async def create_run(
     await files.require(services.executor, caller.project_id, body.referred_files())
     await _require_choice(services, caller, body)
     when_busy = body.assistantd.when_busy if body.assistantd else "reject"
+    attached = body.searched_files()
+    if attached or when_busy == "cancel_active":  # a refusal cancels nothing, and has nothing searched
+        await runs.require_possible(services.executor, caller.project_id, thread_id, body.assistant_id, when_busy)
     if when_busy == "cancel_active":
-        await assistants.get(services.executor, caller.project_id, body.assistant_id)  # a refusal cancels nothing
         cancelled = await runs.make_way(services.executor, caller.project_id, thread_id)
         if cancelled is not None:
             await launch.cancelled(services, cancelled, caller.dialect)
-    await searched_files.put(services, caller, "threads", thread_id, body.searched_files())
+    await searched_files.put(services, caller, "threads", thread_id, attached)
     row = await runs.create(
         services.executor,
         caller.project_id,

@@ -15,8 +15,11 @@ from shared.wire.runs import run_object
 from shared.wire.steps import call_delta, step_object
 from shared.wire.threads import message_object
 
-_STEPS = text("SELECT * FROM run_steps WHERE run_id = :run_id ORDER BY position")
-_MESSAGES = text("SELECT * FROM messages WHERE run_id = :run_id AND thread_id = :thread_id")
+_STEPS = text("""
+SELECT * FROM run_steps WHERE run_id = :run_id AND thread_id = :thread_id AND project_id = :project_id
+ORDER BY position""")
+_MESSAGES = text("""
+SELECT * FROM messages WHERE run_id = :run_id AND thread_id = :thread_id AND project_id = :project_id""")
 
 Told = tuple[str, Object | str]
 
@@ -27,8 +30,8 @@ async def from_rows(db: Executor, run: Row, after: EventId, finished: Collection
     `run` is a run that no longer moves. Steps whose ids are in `finished` were told to their end before; the others
     begin anew, which clients understand: an object that is created again replaces what they had of it.
     """
-    steps = await db.all(_STEPS, {"run_id": run["id"]})
-    messages = await db.all(_MESSAGES, {"run_id": run["id"], "thread_id": run["thread_id"]})
+    keys = {"run_id": run["id"], "thread_id": run["thread_id"], "project_id": run["project_id"]}
+    steps, messages = await db.all(_STEPS, keys), await db.all(_MESSAGES, keys)
     by_id = {message["id"]: message for message in messages}
     events = [event for step in steps if step["id"] not in finished for event in _step(run, step, by_id)]
     events.append((f"thread.run.{run['status']}", run_object(run, run["dialect"])))

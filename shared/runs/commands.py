@@ -63,21 +63,30 @@ async def create(
         if row is not None:
             metrics.CREATED.inc()
             return row
-        await threads.get(db, project_id, thread_id)
-        await assistants.get(db, project_id, params["assistant_id"])
-        active = await db.one(ACTIVE_RUN, {"thread_id": thread_id})
-        if active is not None:
-            raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
+        await require_possible(db, project_id, thread_id, params["assistant_id"], when_busy)
+
+
+async def require_possible(
+    db: Executor, project_id: str, thread_id: str, assistant_id: str, when_busy: WhenBusy
+) -> None:
+    """Make sure that a run can be created now. Raises NotFound, or InvalidRequest on a busy thread that rejects it."""
+    await threads.get(db, project_id, thread_id)
+    await assistants.get(db, project_id, assistant_id)
+    if when_busy != "reject":
+        return
+    active = await db.one(ACTIVE_RUN, {"thread_id": thread_id, "project_id": project_id})
+    if active is not None:
+        raise InvalidRequest(f"Thread {thread_id} already has an active run {active['id']}.")
 
 
 async def make_way(db: Executor, project_id: str, thread_id: str) -> Row | None:
     """Cancel the run that the thread belongs to, if there is one; returns it. Those that wait behind it stay."""
-    active = await db.one(statements.OWNER_OF_THREAD, {"thread_id": thread_id})
+    active = await db.one(statements.OWNER_OF_THREAD, {"thread_id": thread_id, "project_id": project_id})
     if active is None:
         return None
     try:
         return await cancel(db, project_id, thread_id, active["id"])
-    except (NotFound, InvalidRequest):  # another project's thread, or a run that has ended meanwhile
+    except (NotFound, InvalidRequest):  # it has been deleted, or has ended, meanwhile
         return None
 
 

@@ -123,7 +123,8 @@ AS_WRITTEN = text(f"""
 SELECT moved.*, now() AS written_at, {_NEXT} FROM runs AS moved
 WHERE id = :id AND term = :term AND status = :status""")
 
-OWNER_OF_THREAD = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND {LOCKS_THREAD}")
+OWNER_OF_THREAD = text(f"""
+SELECT id FROM runs WHERE thread_id = :thread_id AND project_id = :project_id AND {LOCKS_THREAD}""")
 
 BY_IDS = text("SELECT * FROM runs WHERE id = ANY(:ids)")
 

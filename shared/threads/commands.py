@@ -75,7 +75,7 @@ async def add_message(db: Executor, project_id: str, thread_id: str, message: Ma
 async def require_free(db: Executor, project_id: str, thread_id: str) -> None:
     """Make sure that messages can be added now. Raises NotFound, or InvalidRequest while a run is active."""
     await get(db, project_id, thread_id)
-    active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id})
+    active = await db.one(statements.ACTIVE_RUN, {"thread_id": thread_id, "project_id": project_id})
     if active is not None:
         raise InvalidRequest(f"Can't add messages to {thread_id} while a run {active['id']} is active.")
 

@@ -55,7 +55,8 @@ WITH thread AS (
   active AS ({touch("added")})
 SELECT * FROM added""")
 
-ACTIVE_RUN = text(f"SELECT id FROM runs WHERE thread_id = :thread_id AND status IN {in_sql(ACTIVE)}")
+ACTIVE_RUN = text(f"""
+SELECT id FROM runs WHERE thread_id = :thread_id AND project_id = :project_id AND status IN {in_sql(ACTIVE)}""")
 
 # The thread is gone for everybody, and those of its runs that are under way; all else follows in the background. Runs
 # before their thread, in which order settling locks them too: the other way round the two could block each other. The

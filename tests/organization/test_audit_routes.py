@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from tests import http
-from tests.organization.matrix import Route, routes
+from tests.organization.matrix import ROUTES as EVERY
+from tests.organization.matrix import Route
 from tests.organization.test_matrix import NOBODYS
 from tests.system import Project, System
 
@@ -69,7 +70,7 @@ NOT_NOTED = {
     "POST /vector_stores/{vector_store_id}/search",
 }
 
-CHANGING = [route for route in routes() if route.method != "GET"]
+CHANGING = [route for route in EVERY if route.method != "GET"]
 ROUTES = [route for route in CHANGING if str(route) in NOTED]
 RESOURCES = {  # which id an entry is about, where it isn't the last one in the path
     "POST /uploads/{upload_id}/cancel": "upload_id",
@@ -92,10 +93,8 @@ class Stage:
     key_ids: list[str]
 
     async def ask(self, route: Route, **others: str) -> httpx2.Response:
-        request = route.request({**self.ids, **others})
+        request = route.request({**self.ids, "new_name": uuid4().hex, **others})
         request["headers"] = {**request["headers"], "user-agent": AGENT}
-        if str(route) in (f"POST {PROJECTS}", f"POST {OF_PROJECT}"):  # other tests have named theirs as the matrix does
-            request["content"] = f'{{"name": "{uuid4().hex}"}}'.encode()
         return await (self.admin if route.of_organization else self.client).request(**request)
 
     def entries(self) -> list[dict[str, Any]]:
@@ -163,7 +162,7 @@ async def test_what_is_done_is_noted(stage: Stage, route: Route) -> None:
     noted = stage.entries()
 
     assert [one["type"] for one in noted] == NOTED[str(route)]
-    last = RESOURCES.get(str(route), route.places()[-1] if route.places() else None)
+    last = RESOURCES.get(str(route), route.names()[-1] if route.names() else None)
     of_organization = "/admin_api_keys" in route.path
     for one in noted:
         assert (one["ip_address"], one["user_agent"]) == ("127.0.0.1", AGENT)
@@ -176,7 +175,7 @@ async def test_what_is_done_is_noted(stage: Stage, route: Route) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "place"), [(route, place) for route in ROUTES for place in route.places() if route.path != PROJECTS]
+    ("route", "place"), [(route, place) for route in ROUTES for place in route.names() if route.path != PROJECTS]
 )
 async def test_what_is_not_there_is_not_noted(stage: Stage, route: Route, place: str) -> None:
     assert (await stage.ask(route, **{place: NOBODYS[place]})).status_code == 404

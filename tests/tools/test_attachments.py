@@ -138,6 +138,11 @@ async def test_what_is_refused_leaves_no_store(project: Project, model: Scripted
         await client.beta.threads.messages.create(thread.id, **message("file-of-nobody"))
     with pytest.raises(NotFoundError):
         await client.beta.threads.create_and_run(assistant_id="asst_of_nobody", thread={"messages": [message(file_id)]})
+    more: Any = {"additional_messages": [message(file_id)]}
+    with pytest.raises(BadRequestError, match=f"already has an active run {run.id}"):
+        await client.beta.threads.runs.create(thread.id, assistant_id=assistant.id, **more)
+    with pytest.raises(NotFoundError):
+        await client.beta.threads.runs.create(thread.id, assistant_id="asst_of_nobody", **more)
 
     assert (await client.vector_stores.list()).data == []
     gate.open()
