@@ -58,8 +58,12 @@ UNSCOPED = {
     "shared.projects.statements.REVOKE_ANY": "the command line names the key alone",
     "shared.projects.statements.ARCHIVE": "the project is named, as its own id",
     "shared.projects.statements.DELETE": "likewise",
+    "shared.projects.statements.NOTE": "likewise",
     "shared.projects.statements.LIST_KEYS": "the command line lists those of all projects",
     "shared.projects.statements.LIST_PROJECTS": "likewise",
+    "shared.projects.statements.COUNT_HASHES": "the command line counts those of all projects",
+    "shared.projects.statements.PLAIN_HASHES": "the command line has all of them hashed anew",
+    "shared.projects.statements.REHASH": "likewise",
     "shared.projects.statements.OWNERS": "of keys that were read within their project",
     # Which project it is, is not known before.
     "shared.projects.statements.RECOGNISE": "a key tells whose it is",
