@@ -12,15 +12,9 @@ from tests.http import session
 from tests.organization.conftest import Admin
 from tests.scripted_model import Say, ScriptedModel
 from tests.system import Project, System
-from tests.usage.asking import DAY, key_of, today
+from tests.usage.asking import DAY, costs, key_of, today
 
 GIB = 2**30
-
-
-async def costs(admin: Admin, **question: Any) -> list[Any]:
-    asked: dict[str, Any] = {"start_time": today(), "end_time": today() + DAY, **question}
-    page = await admin.client.admin.organization.usage.costs(**asked)
-    return [one for bucket in page.data for one in bucket.results]
 
 
 async def test_a_bill_by_hand(project: Project, admin: Admin, system: System) -> None:
@@ -40,13 +34,13 @@ async def test_a_bill_by_hand(project: Project, admin: Admin, system: System) ->
         at = datetime.fromtimestamp(today(), UTC) + timedelta(hours=hour)
         system.query("INSERT INTO usage_bytes VALUES ('vector_stores', %s, %s, %s)", at, project_id, 3 * GIB)
 
-    (whole,) = await costs(admin, project_ids=[project_id])
+    (whole,) = await costs(admin.client, project_ids=[project_id])
     assert whole.amount.value == pytest.approx(4.22 + 0.1 / 6, abs=1e-12)
     assert (whole.amount.currency, whole.line_item, whole.quantity) == ("usd", None, None)
 
     lines = {
         one.line_item: (one.amount.value, one.quantity, one.quantity_unit)
-        for one in await costs(admin, project_ids=[project_id], group_by=["line_item", "project_id"])
+        for one in await costs(admin.client, project_ids=[project_id], group_by=["line_item", "project_id"])
     }
     assert lines.pop("vector store storage") == (pytest.approx(0.1 / 6, abs=1e-12), 4, "gibibyte_hours")
     assert lines == {
@@ -58,7 +52,7 @@ async def test_a_bill_by_hand(project: Project, admin: Admin, system: System) ->
         "a-model-of-our-own, input": (0.0, 1_000_000, "tokens"),
         "a-model-of-our-own, output": (0.0, 1_000_000, "tokens"),
     }
-    (of_key,) = await costs(admin, api_key_ids=[key_id], group_by=["api_key_id"])
+    (of_key,) = await costs(admin.client, api_key_ids=[key_id], group_by=["api_key_id"])
     assert (of_key.api_key_id, of_key.amount.value) == (key_id, 4.22)
 
 
@@ -72,7 +66,7 @@ async def test_what_was_used_costs_what_it_did_on_its_day(project: Project, admi
         )
     start = int(datetime(2024, 10, 1, tzinfo=UTC).timestamp())
     question: Any = {"start_time": start, "end_time": start + 2 * DAY, "project_ids": [project_id]}
-    assert [one.amount.value for one in await costs(admin, **question)] == [5.0, 2.5]
+    assert [one.amount.value for one in await costs(admin.client, **question)] == [5.0, 2.5]
 
 
 async def test_a_run_a_thread_and_an_assistant_say_what_they_cost(
