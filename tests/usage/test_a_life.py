@@ -10,7 +10,7 @@ from infra.embedded.postgres import Postgres
 from tests.api.test_runs import run_to_end
 from tests.organization.conftest import Admin
 from tests.sandbox.service import lent
-from tests.scripted_model import CallFunctions, Say, ScriptedModel
+from tests.scripted_model import CallFunctions, Garbage, Say, ScriptedModel
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import Project, System, create_database, redis_apart
 from tests.tools.test_file_search import SEARCH, searches
@@ -29,6 +29,7 @@ each = "0.03"
 [[file_search_calls]]
 each = "0.25"
 """
+WORDLESS = Garbage(b'{"usage": {"prompt_tokens": 7, "completion_tokens": 2}}', "application/json")
 CODE: Any = {"type": "code_interpreter"}
 ALL: Any = ["project_id", "api_key_id", "model"]
 
@@ -118,8 +119,9 @@ async def test_each_endpoint_tells_what_was_counted(
         await theirs.fill(tram="The tram is yellow.")
 
         await ours.search(tower, "How tall?", "How long?", "How wide?")
-        model.script(Say("flour of cakes"), name=REWRITER)
-        await ours.search(cake, "What, please, is a cake made of?", rewrite_query=True)
+        model.script(Say("flour of cakes", cached=5), WORDLESS, name=REWRITER)
+        for _ in range(2):
+            await ours.search(cake, "What, please, is a cake made of?", rewrite_query=True)
         await ours.run(searches("tall", "long"), searches("wide"), tools=[SEARCH], stores=[tower])
         await ours.run(searches("flour"), tools=[SEARCH], stores=[cake])
         await ours.run(searches("flour"), tools=[SEARCH], stores=[tower, cake])
@@ -137,7 +139,7 @@ async def test_each_endpoint_tells_what_was_counted(
         (project, key, EMBEDDER): ours.questions,
         (other, None, EMBEDDER): theirs.files,
     }
-    assert (ours.files[1], ours.questions, theirs.files[1]) == (4, [6, 3 + 1 + 2 + 1 + 1 + 1], 1)
+    assert (ours.files[1], ours.questions, theirs.files[1]) == (4, [7, 3 + 1 + 1 + 2 + 1 + 1 + 1], 1)
     (of_key,) = await results(admin.client, "embeddings", api_key_ids=[key], models=[EMBEDDER])
     assert [of_key.num_model_requests, of_key.input_tokens] == ours.questions
     assert await results(admin.client, "embeddings", models=["another"]) == []
@@ -158,10 +160,11 @@ async def test_each_endpoint_tells_what_was_counted(
     assert of_both.num_sessions == 3
 
     (rewritten,) = await results(admin.client, "completions", models=[REWRITER], group_by=ALL)
-    (asked,) = model.requests(REWRITER)
+    asked, _ = model.requests(REWRITER)
     words = sum(len(message["content"].split()) for message in asked.messages)
-    assert (rewritten.project_id, rewritten.api_key_id, rewritten.num_model_requests) == (project, key, 1)
-    assert (rewritten.input_tokens, rewritten.output_tokens) == (words, 3)
+    assert (rewritten.project_id, rewritten.api_key_id, rewritten.num_model_requests) == (project, key, 2)
+    counted = rewritten.input_tokens, rewritten.input_cached_tokens, rewritten.output_tokens
+    assert counted == (words + 7, 5, 3 + 2), "what says nothing has cost something too"
 
     bill = await costs(admin.client, project_ids=[project], group_by=["line_item"])
     assert {one.line_item: one.amount.value for one in bill if one.amount.value} == {
