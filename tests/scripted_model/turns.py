@@ -49,7 +49,8 @@ class Say(Held):
 
     A plain string is streamed word by word. A sequence is streamed piece by piece, and a gate among the pieces holds
     the rest. `usage=False` is a server that never reports usage, even when asked to; `cached` of the prompt's tokens
-    are said to have been at hand, and none are spoken of where it is None.
+    are said to have been at hand, and none are spoken of where it is None. `after` holds the stream's end, when all is
+    said and what it cost.
     """
 
     text: str | Sequence[str | Gate]
@@ -58,6 +59,7 @@ class Say(Held):
     """Passes before every piece."""
     usage: bool = field(default=True, kw_only=True)
     cached: int | None = field(default=None, kw_only=True)
+    after: Gate | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class CallFunctions(Held):
     delay: timedelta = field(default=NO_TIME, kw_only=True)
     usage: bool = field(default=True, kw_only=True)
     cached: int | None = field(default=None, kw_only=True)
+    after: Gate | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
