@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from infra.embedded.postgres import Postgres
 from infra.embedded.server import Server
@@ -30,6 +31,14 @@ MAX_ATTEMPTS = 20
 POLL_S = 0.02
 
 
+class Fate(NamedTuple):
+    """What happened to a worker."""
+
+    pid: int
+    what: Literal["killed", "frozen"]
+    at: float
+
+
 class Cluster(System):
     """Processes that keep their ports, or have one queue."""
 
@@ -37,15 +46,18 @@ class Cluster(System):
         """Start an API process on this port."""
         return self.spawn("api", "--port", str(port))
 
-    def spawn_worker_for(self, queue: str) -> Process:
-        """Start a worker that takes from one queue alone."""
-        return self.spawn("worker", "--name", f"{queue}-{len(self.processes)}", "--queues", queue)
+    def spawn_worker_for(self, *queues: str) -> Process:
+        """Start a worker that takes from these queues alone, if any are named. The model knows it by its key."""
+        name = f"worker-{len(self.processes)}"
+        some = ("--queues", ",".join(queues)) if queues else ()
+        return self.spawn("worker", "--name", name, *some, model_api_key=name)
 
 
 @dataclass
 class Stack:
     """The system under test. Who is `leaving` was told to; `lost_at` is when a worker, by process id, was killed or
-    frozen. If there are `services`, workers leave files to `ingests`, and `sandboxes` is one process of one of them.
+    frozen last; `fates` are all of these. If there are `services`, workers leave files to `ingests`, and `sandboxes` is
+    one process of one of them.
     """
 
     postgres: Postgres
@@ -59,6 +71,7 @@ class Stack:
     sandboxes: list[Process] = field(default_factory=list[Process])
     leaving: list[Process] = field(default_factory=list[Process])
     lost_at: dict[int, float] = field(default_factory=dict[int, float])
+    fates: list[Fate] = field(default_factory=list[Fate])
 
     @property
     def base_urls(self) -> list[str]:
@@ -70,8 +83,8 @@ class Stack:
 
     def start_worker(self, place: int) -> None:
         """Start a worker in this place."""
-        worker = self.system.spawn_worker_for("runs") if self.services else self.system.spawn_worker()
-        self.workers[place : place + 1] = [worker]
+        queues = ("runs",) if self.services else ()
+        self.workers[place : place + 1] = [self.system.spawn_worker_for(*queues)]
 
     def start_ingest(self, place: int) -> None:
         """Start a worker that reads files in this place."""
@@ -82,9 +95,20 @@ class Stack:
         self.sandboxes[place : place + 1] = [self.services[0].spawn()]
         self.services.reverse()
 
-    def lose(self, worker: Process) -> None:
+    def lose(self, worker: Process, what: Literal["killed", "frozen"]) -> None:
         """Note that from now on this worker does nothing."""
         self.lost_at[worker.popen.pid] = time.time()
+        self.fates.append(Fate(worker.popen.pid, what, time.time()))
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of all workers that there ever were, by the names that the model knows them by."""
+        return {one.log.stem: one.popen.pid for one in self.system.processes if one.log.stem.startswith("worker")}
+
+    async def send_workers_home(self) -> None:
+        """Those that there are: what they have not written yet, they write before they go."""
+        for worker in (*self.workers, *self.ingests):
+            await asyncio.to_thread(worker.stop)
 
 
 async def bring_down(server: Server, number: signal.Signals) -> None:
