@@ -9,7 +9,8 @@ counted. What may be missing is the last answer of an attempt that nobody brough
 - it hung up at that moment, because the run was cancelled or expired, or lost, or it was leaving.
 
 That is one answer an attempt at most, and what its worker had time to hear and to write down is counted. And every
-token that is counted, and every one that a step says it cost, is one that the model has told.
+token that is counted, and every one that a step says it cost, is one that the model has told. What the workers that are
+left in the end say to have heard is counted in any case: of a worker's answers no less than it says.
 """
 
 from collections import Counter
@@ -94,6 +95,16 @@ class Account:
             elif not times[number]:
                 lost.append(f"{name}: a step says that it cost {number} and {said}, which was not counted")
         return self._unheard(ledger, times, pids, fates, lost)
+
+    def hold_workers_to(self, heard: Mapping[str, int], ledger: Ledger, lost: list[str]) -> None:
+        """Add a sentence for each worker that has heard of more than was counted of its answers."""
+        counted = Counter[str]()
+        for number, *_ in self.counted:
+            if number in ledger.told:
+                counted[ledger.told[number].worker] += number
+        for worker, tokens in heard.items():
+            if tokens > counted[worker]:
+                lost.append(f"{worker} says that it has heard {tokens} tokens, {counted[worker]} were counted")
 
     def _unheard(
         self,

@@ -59,8 +59,9 @@ async def carry_out(drill: Drill, root: Path) -> Verdict:
             await _live(drill, stack, ledger, rng)
             lived_s = time.monotonic() - began
             await _calm(stack)
+            heard = await stack.heard()
             await stack.send_workers_home()
-            verdict = await judge(ledger, stack, await told_of_usage(stack, began_at))
+            verdict = await judge(ledger, stack, heard, await told_of_usage(stack, began_at))
     finally:
         await upstream.stop()
     return _with_setting(verdict, drill, lived_s)

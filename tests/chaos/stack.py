@@ -10,25 +10,28 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.error import URLError
 
 from infra.embedded.postgres import Postgres
 from infra.embedded.server import Server
 from infra.embedded.valkey import Valkey
+from tests.metrics.scrape import value
 from tests.ports import free_port
 from tests.properties.promises import keep_history
 from tests.sandbox.service import SandboxService
-from tests.system import Process, System, create_database
+from tests.system import READY_WITHIN, Process, System, create_database
 
 LEASE = timedelta(seconds=2)
 DRAIN = timedelta(seconds=2)
 EXPIRES_AFTER = timedelta(seconds=300)
 MAX_ATTEMPTS = 20
 POLL_S = 0.02
+TOKENS = "assistantd_tokens_total"
 
 
 class Fate(NamedTuple):
@@ -39,8 +42,12 @@ class Fate(NamedTuple):
     at: float
 
 
+@dataclass
 class Cluster(System):
-    """Processes that keep their ports, or have one queue."""
+    """Processes that keep their ports, or have one queue; workers that answer Prometheus."""
+
+    metrics_ports: dict[str, int] = field(default_factory=dict[str, int])
+    """Of workers, by name."""
 
     def spawn_api_on(self, port: int) -> Process:
         """Start an API process on this port."""
@@ -50,7 +57,8 @@ class Cluster(System):
         """Start a worker that takes from these queues alone, if any are named. The model knows it by its key."""
         name = f"worker-{len(self.processes)}"
         some = ("--queues", ",".join(queues)) if queues else ()
-        return self.spawn("worker", "--name", name, *some, model_api_key=name)
+        port = self.metrics_ports[name] = free_port()
+        return self.spawn("worker", "--name", name, *some, model_api_key=name, metrics_port=str(port))
 
 
 @dataclass
@@ -104,6 +112,20 @@ class Stack:
     def pids(self) -> dict[str, int]:
         """Of all workers that there ever were, by the names that the model knows them by."""
         return {one.log.stem: one.popen.pid for one in self.system.processes if one.log.stem.startswith("worker")}
+
+    async def heard(self) -> dict[str, int]:
+        """By the name of a worker that is there: how many tokens the prompts had whose answers it says to have heard to
+        the end.
+        """
+        found: dict[str, int] = {}
+        async with asyncio.timeout(READY_WITHIN.total_seconds()):
+            for name in (one.log.stem for one in self.workers):
+                while name not in found:
+                    with suppress(URLError):  # it was started a moment ago
+                        port = self.system.metrics_ports[name]
+                        found[name] = int(await asyncio.to_thread(value, port, TOKENS, model="chaos", kind="prompt"))
+                    await asyncio.sleep(POLL_S)
+        return found
 
     async def send_workers_home(self) -> None:
         """Those that there are: what they have not written yet, they write before they go."""

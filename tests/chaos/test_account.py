@@ -84,3 +84,12 @@ def test_a_step_costs_what_an_answer_to_its_run_did_and_that_is_counted() -> Non
     for step in (("chaos-0n1x", 1001, 13), ("chaos-0n0x", 1001, 12)):
         lost, doubled, _ = objections((1001, 6, 13), steps=[step])
         assert (lost, len(doubled)) == ([], 1)
+
+
+def test_what_a_worker_says_to_have_heard_is_counted() -> None:
+    answers = {number: Told("chaos-0n0x", f"worker-{number % 2}", 110.0, 5, 12) for number in (1000, 1001, 1002)}
+    account, lost = Account([(1000, 5, 12), (1001, 5, 12)], [], []), list[str]()
+    account.hold_workers_to({"worker-0": 1000, "worker-1": 900}, Ledger(told=answers), lost)
+    assert lost == []
+    account.hold_workers_to({"worker-0": 2002, "worker-1": 1001}, Ledger(told=answers), lost)
+    assert lost == ["worker-0 says that it has heard 2002 tokens, 1000 were counted"]

@@ -51,8 +51,10 @@ class Verdict:
         return not (self.lost or self.doubled or self.stuck or self.untold or self.died)
 
 
-async def judge(ledger: Ledger, stack: Stack, told: Mapping[str, tuple[int, ...]]) -> Verdict:
-    """Compare; the system has come to rest, or has had its time to. `told` is what the administration is of usage."""
+async def judge(ledger: Ledger, stack: Stack, heard: Mapping[str, int], told: Mapping[str, tuple[int, ...]]) -> Verdict:
+    """Compare; the system has come to rest, or has had its time to. `heard` is what workers say of themselves, `told`
+    what the administration is told of usage.
+    """
     kept = await said(stack.system.database_url)
     with psycopg.connect(stack.system.database_url, autocommit=True) as connection:
         runs = {row["id"]: row for row in _rows(connection, _RUNS)}
@@ -69,6 +71,7 @@ async def judge(ledger: Ledger, stack: Stack, told: Mapping[str, tuple[int, ...]
         status = runs[story.run_id]["status"] if story.run_id in runs else "unknown"
         verdict.stuck.append(f"{story.run_id or story.name} ({story.kind}): no end within patience, it is {status}")
     unheard = account.hold_against(ledger, stack.pids, stack.fates, verdict.lost, verdict.doubled)
+    account.hold_workers_to(heard, ledger, verdict.lost)
     if told["completions"] != account.sums:
         verdict.lost.append(f"the administration is told {told['completions']} of usage, counted was {account.sums}")
     verdict.untold += ledger.offences
@@ -86,6 +89,7 @@ async def judge(ledger: Ledger, stack: Stack, told: Mapping[str, tuple[int, ...]
         "calls in flight that may have been repeated": passed_on,
         "answers counted": len(account.counted),
         "answers not counted": dict(sorted(unheard.items())),
+        "tokens heard by the workers of the end": dict(heard),
         "usage over HTTP": {kind: " ".join(map(str, figures)) for kind, figures in told.items()},
         "moves of runs": {row["reason"]: row["count"] for row in moves},
     }
