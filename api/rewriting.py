@@ -38,11 +38,11 @@ class Rewriter:
         body = {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": TOKENS}
         try:
             answer = orjson.loads(await self._endpoint.post("/chat/completions", body, PATIENCE))
+            spend(Used("completions", self._model, **_counts(answer)))
             said = _said(answer)
         except (Unavailable, Refused, orjson.JSONDecodeError) as error:
             log.warning("search.not_rewritten", error=type(error).__name__)
             return query
-        spend(Used("completions", self._model, **_counts(answer)))
         return said.replace("\0", " ").strip()[: limits.SEARCH_QUERY] or query
 
     async def close(self) -> None:
@@ -68,9 +68,11 @@ async def rewritten(rewriter: Rewriter | None, queries: Sequence[str], spend: Sp
 
 
 def _counts(answer: Any) -> dict[str, int]:
-    usage: Any = answer.get("usage") or {}
-    names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
-    return {ours: int(usage.get(theirs) or 0) for ours, theirs in names.items()}
+    """What the answer says that it cost, whatever else it says."""
+    usage: Any = (answer.get("usage") if isinstance(answer, dict) else None) or {}
+    asked, said = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+    return {"input_tokens": asked, "cached_tokens": max(0, min(cached, asked)), "output_tokens": said}
 
 
 def _said(answer: Any) -> str:

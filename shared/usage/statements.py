@@ -49,6 +49,7 @@ FORGET_HOURS = text("DELETE FROM code_interpreter_hours WHERE began_at < now() -
 
 # What is kept is looked at once an hour, by whoever comes first. Hours in which nobody looked, because no worker ran,
 # are as the next one that somebody did: without a worker no store grows. The row of no project says that somebody has.
+# What is deleted is no longer kept, however long it takes to remove it.
 LOOK_AT_BYTES = text("""
 WITH last AS (SELECT max(hour) AS hour FROM usage_bytes WHERE kind = 'vector_stores'),
   hours AS (
@@ -56,11 +57,15 @@ WITH last AS (SELECT max(hour) AS hour FROM usage_bytes WHERE kind = 'vector_sto
     greatest(coalesce(last.hour + interval '1 hour', this.hour), this.hour - interval '31 days'),
     this.hour, '1 hour') AS hour
   FROM last, (SELECT date_bin('1 hour', now(), '2001-01-01T00:00:00Z') AS hour) AS this),
+  living AS (SELECT id FROM projects WHERE deleted_at IS NULL),
   kept AS (
-  SELECT 'vector_stores' AS kind, project_id, sum(usage_bytes) AS bytes FROM vector_store_files
+  SELECT 'vector_stores' AS kind, file.project_id, sum(usage_bytes) AS bytes
+  FROM vector_store_files AS file JOIN vector_stores AS store ON store.id = vector_store_id AND deleted_at IS NULL
+    JOIN living ON living.id = file.project_id
   WHERE EXISTS (SELECT FROM hours) GROUP BY 2
   UNION ALL
-  SELECT 'files', project_id, sum(bytes) FROM files WHERE EXISTS (SELECT FROM hours) GROUP BY 2
+  SELECT 'files', project_id, sum(bytes) FROM files JOIN living ON living.id = project_id
+  WHERE EXISTS (SELECT FROM hours) GROUP BY 2
   UNION ALL
   SELECT 'vector_stores', '', 0)
 INSERT INTO usage_bytes (kind, hour, project_id, bytes)

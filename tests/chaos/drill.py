@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.chaos.administration import told_of_usage
 from tests.chaos.clients import Client
 from tests.chaos.faults import FAULTS, go_wrong, supervise
 from tests.chaos.ledger import Kind, Ledger, Story
@@ -54,11 +55,13 @@ async def carry_out(drill: Drill, root: Path) -> Verdict:
     await upstream.start()
     try:
         async with running(root, upstream.base_url, apis=APIS, workers=WORKERS, whole=drill.whole) as stack:
-            began = time.monotonic()
+            began, began_at = time.monotonic(), time.time()
             await _live(drill, stack, ledger, rng)
             lived_s = time.monotonic() - began
             await _calm(stack)
-            verdict = await judge(ledger, stack.system.database_url, stack.lost_at)
+            heard = await stack.heard()
+            await stack.send_workers_home()
+            verdict = await judge(ledger, stack, heard, await told_of_usage(stack, began_at))
     finally:
         await upstream.stop()
     return _with_setting(verdict, drill, lived_s)

@@ -22,7 +22,7 @@ Fault = Callable[[Stack, random.Random], Awaitable[None]]
 async def kill_worker(stack: Stack, rng: random.Random) -> None:
     """SIGKILL; another one takes its place."""
     place = rng.randrange(len(stack.workers))
-    stack.lose(stack.workers[place])
+    stack.lose(stack.workers[place], "killed")
     stack.workers[place].kill()
     stack.start_worker(place)
 
@@ -30,7 +30,7 @@ async def kill_worker(stack: Stack, rng: random.Random) -> None:
 async def freeze_worker(stack: Stack, rng: random.Random) -> None:
     """SIGSTOP for longer than the lease: it wakes up as a zombie."""
     worker = rng.choice(stack.workers)
-    stack.lose(worker)
+    stack.lose(worker, "frozen")
     worker.signal(signal.SIGSTOP)
     await asyncio.sleep(LEASE.total_seconds() * 1.5)
     worker.signal(signal.SIGCONT)
@@ -168,7 +168,7 @@ async def supervise(stack: Stack, ledger: Ledger) -> None:
                 code = process.popen.poll()
                 if code is not None and process not in stack.leaving:
                     ledger.deaths.append(f"{process.log.name}: ended with {code}: {_last_words(process)}")
-                    stack.lose(process)
+                    stack.lose(process, "killed")
                     start(place)
 
 

@@ -35,6 +35,21 @@ class Story:
 
 
 @dataclass
+class Told:
+    """An answer that said what it costs: the model gave it, or was about to end it when its worker left."""
+
+    name: str
+    """The run's."""
+    worker: str
+    at: float
+    """When it said what it costs, by time.time()."""
+    cached: int
+    said: int
+    whole: bool = False
+    """Was all of it handed over?"""
+
+
+@dataclass
 class Ledger:
     """Everything that was seen from outside."""
 
@@ -51,10 +66,8 @@ class Ledger:
     """Why requests had to be tried again."""
     asked: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter[int]))
     """How often the model was asked for each turn, by the run's name."""
-    told: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
-    """By the number of its prompt's tokens, which no other answer has: the run's name, and the tokens of an answer."""
-    answered: Counter[str] = field(default_factory=Counter[str])
-    """How many whole answers the model gave, by the run's name."""
+    told: dict[int, Told] = field(default_factory=dict[int, Told])
+    """Answers by the number of their prompts' tokens, which no two have in common."""
 
     def offend(self, story: Story, sentence: str) -> None:
         """Note an offence."""

@@ -10,42 +10,62 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.error import URLError
 
 from infra.embedded.postgres import Postgres
 from infra.embedded.server import Server
 from infra.embedded.valkey import Valkey
+from tests.metrics.scrape import value
 from tests.ports import free_port
 from tests.properties.promises import keep_history
 from tests.sandbox.service import SandboxService
-from tests.system import Process, System, create_database
+from tests.system import READY_WITHIN, Process, System, create_database
 
 LEASE = timedelta(seconds=2)
 DRAIN = timedelta(seconds=2)
 EXPIRES_AFTER = timedelta(seconds=300)
 MAX_ATTEMPTS = 20
 POLL_S = 0.02
+TOKENS = "assistantd_tokens_total"
 
 
+class Fate(NamedTuple):
+    """What happened to a worker."""
+
+    pid: int
+    what: Literal["killed", "frozen"]
+    at: float
+
+
+@dataclass
 class Cluster(System):
-    """Processes that keep their ports, or have one queue."""
+    """Processes that keep their ports, or have one queue; workers that answer Prometheus."""
+
+    metrics_ports: dict[str, int] = field(default_factory=dict[str, int])
+    """Of workers, by name."""
 
     def spawn_api_on(self, port: int) -> Process:
         """Start an API process on this port."""
         return self.spawn("api", "--port", str(port))
 
-    def spawn_worker_for(self, queue: str) -> Process:
-        """Start a worker that takes from one queue alone."""
-        return self.spawn("worker", "--name", f"{queue}-{len(self.processes)}", "--queues", queue)
+    def spawn_worker_for(self, *queues: str) -> Process:
+        """Start a worker that takes from these queues alone, if any are named. The model knows it by its key."""
+        name = f"worker-{len(self.processes)}"
+        some = ("--queues", ",".join(queues)) if queues else ()
+        port = self.metrics_ports[name] = free_port()
+        return self.spawn("worker", "--name", name, *some, model_api_key=name, metrics_port=str(port))
 
 
 @dataclass
 class Stack:
     """The system under test. Who is `leaving` was told to; `lost_at` is when a worker, by process id, was killed or
-    frozen. If there are `services`, workers leave files to `ingests`, and `sandboxes` is one process of one of them.
+    frozen last; `fates` are all of these. If there are `services`, workers leave files to `ingests`, and `sandboxes` is
+    one process of one of them.
     """
 
     postgres: Postgres
@@ -59,6 +79,7 @@ class Stack:
     sandboxes: list[Process] = field(default_factory=list[Process])
     leaving: list[Process] = field(default_factory=list[Process])
     lost_at: dict[int, float] = field(default_factory=dict[int, float])
+    fates: list[Fate] = field(default_factory=list[Fate])
 
     @property
     def base_urls(self) -> list[str]:
@@ -70,8 +91,8 @@ class Stack:
 
     def start_worker(self, place: int) -> None:
         """Start a worker in this place."""
-        worker = self.system.spawn_worker_for("runs") if self.services else self.system.spawn_worker()
-        self.workers[place : place + 1] = [worker]
+        queues = ("runs",) if self.services else ()
+        self.workers[place : place + 1] = [self.system.spawn_worker_for(*queues)]
 
     def start_ingest(self, place: int) -> None:
         """Start a worker that reads files in this place."""
@@ -82,9 +103,34 @@ class Stack:
         self.sandboxes[place : place + 1] = [self.services[0].spawn()]
         self.services.reverse()
 
-    def lose(self, worker: Process) -> None:
+    def lose(self, worker: Process, what: Literal["killed", "frozen"]) -> None:
         """Note that from now on this worker does nothing."""
         self.lost_at[worker.popen.pid] = time.time()
+        self.fates.append(Fate(worker.popen.pid, what, time.time()))
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of all workers that there ever were, by the names that the model knows them by."""
+        return {one.log.stem: one.popen.pid for one in self.system.processes if one.log.stem.startswith("worker")}
+
+    async def heard(self) -> dict[str, int]:
+        """By the name of a worker that is there: how many tokens the prompts had whose answers it says to have heard to
+        the end.
+        """
+        found: dict[str, int] = {}
+        async with asyncio.timeout(READY_WITHIN.total_seconds()):
+            for name in (one.log.stem for one in self.workers):
+                while name not in found:
+                    with suppress(URLError):  # it was started a moment ago
+                        port = self.system.metrics_ports[name]
+                        found[name] = int(await asyncio.to_thread(value, port, TOKENS, model="chaos", kind="prompt"))
+                    await asyncio.sleep(POLL_S)
+        return found
+
+    async def send_workers_home(self) -> None:
+        """Those that there are: what they have not written yet, they write before they go."""
+        for worker in (*self.workers, *self.ingests):
+            await asyncio.to_thread(worker.stop)
 
 
 async def bring_down(server: Server, number: signal.Signals) -> None:

@@ -5,7 +5,7 @@ How an answer arrives is chance: mostly whole, sometimes late, refused, cut, emp
 
 import random
 import re
-from collections.abc import Callable
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from infra.embedded.process import LOOPBACK
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, Told
 from tests.ports import free_port
 from tests.scripted_model.answers import Answer
 from tests.scripted_model.turns import Break, CallFunctions, Empty, Fail, Garbage, Say, StreamError, Turn
@@ -35,17 +35,27 @@ def words_of(name: str, turn: int) -> str:
 class Numbered(Answer):
     """An answer that costs what no other one does: so it is known again among what was counted."""
 
-    def __init__(self, request: web.Request, body: Json, done: Callable[[], None], name: str, ledger: Ledger) -> None:
-        super().__init__(request, body, done)
+    def __init__(self, request: web.Request, body: Json, name: str, ledger: Ledger) -> None:
+        super().__init__(request, body, self._handed_over)
         self._name = name
+        self._worker = request.headers["Authorization"].removeprefix("Bearer ")
         self._ledger = ledger
+        self._told: Told | None = None
 
     @override
     def counts(self, turn: Say | CallFunctions) -> Json:
         said = super().counts(turn)["completion_tokens"]
         number = FIRST_NUMBER + len(self._ledger.told)
-        self._ledger.told[number] = self._name, said
-        return {"prompt_tokens": number, "completion_tokens": said, "total_tokens": number + said}
+        cached = number // 3
+        self._told = Told(self._name, self._worker, time.time(), cached, said)
+        self._ledger.told[number] = self._told
+        details = {"cached_tokens": cached}
+        counts = {"prompt_tokens": number, "completion_tokens": said, "total_tokens": number + said}
+        return {**counts, "prompt_tokens_details": details}
+
+    def _handed_over(self) -> None:
+        if self._told is not None:
+            self._told.whole = True
 
 
 class Upstream:
@@ -83,10 +93,8 @@ class Upstream:
         self._ledger.asked[name][turn] += 1
         offered = [tool["function"]["name"] for tool in body.get("tools", ())]
         played = self._turn(name, turn, offered)
-        whole = isinstance(played, Say | CallFunctions)
-        answered = _nothing if not whole else lambda: self._ledger.answered.update([name])
         try:
-            return await Numbered(request, body, answered, name, self._ledger).play(played)
+            return await Numbered(request, body, name, self._ledger).play(played)
         except ConnectionResetError:  # a worker that died; aiohttp would write a traceback for each
             return web.Response()
 
@@ -115,7 +123,3 @@ class Upstream:
         )
         self._ledger.counts[f"upstream: {type(mishap).__name__.lower()}"] += 1
         return mishap
-
-
-def _nothing() -> None:
-    """For an answer that is none."""

@@ -13,6 +13,7 @@ from tests.chaos.account import account_of
 from tests.chaos.ledger import Kind, Ledger, Story
 from tests.chaos.reader import TERMINAL
 from tests.chaos.said import said
+from tests.chaos.stack import Stack
 from tests.chaos.upstream import words_of
 from tests.properties.promises import BROKEN
 
@@ -50,10 +51,12 @@ class Verdict:
         return not (self.lost or self.doubled or self.stuck or self.untold or self.died)
 
 
-async def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float]) -> Verdict:
-    """Compare; the system has come to rest, or has had its time to."""
-    kept = await said(database_url)
-    with psycopg.connect(database_url, autocommit=True) as connection:
+async def judge(ledger: Ledger, stack: Stack, heard: Mapping[str, int], told: Mapping[str, tuple[int, ...]]) -> Verdict:
+    """Compare; the system has come to rest, or has had its time to. `heard` is what workers say of themselves, `told`
+    what the administration is told of usage.
+    """
+    kept = await said(stack.system.database_url)
+    with psycopg.connect(stack.system.database_url, autocommit=True) as connection:
         runs = {row["id"]: row for row in _rows(connection, _RUNS)}
         broken = _rows(connection, BROKEN)
         moves, recoveries = _rows(connection, _MOVES), _rows(connection, _RECOVERIES)
@@ -67,7 +70,10 @@ async def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float])
     for story in ledger.given_up:
         status = runs[story.run_id]["status"] if story.run_id in runs else "unknown"
         verdict.stuck.append(f"{story.run_id or story.name} ({story.kind}): no end within patience, it is {status}")
-    unheard = account.hold_against(ledger, verdict.lost, verdict.doubled)
+    unheard = account.hold_against(ledger, stack.pids, stack.fates, verdict.lost, verdict.doubled)
+    account.hold_workers_to(heard, ledger, verdict.lost)
+    if told["completions"] != account.sums:
+        verdict.lost.append(f"the administration is told {told['completions']} of usage, counted was {account.sums}")
     verdict.untold += ledger.offences
     verdict.died += ledger.deaths
     for story in ledger.promised:
@@ -76,13 +82,15 @@ async def judge(ledger: Ledger, database_url: str, lost_at: Mapping[int, float])
             verdict.lost.append(f"{story.run_id} ({story.kind}): {run and run['status']}")
         else:
             _compare(story, run, verdict)
+    passed_on = sum(row["count"] for row in moves if row["reason"] in _PASSED_ON)
+    _compare_tools(ledger, runs, told, passed_on, verdict)
     verdict.facts = {
-        **_facts(ledger, runs, _seconds(recoveries, lost_at)),
-        "calls in flight that may have been repeated": sum(
-            row["count"] for row in moves if row["reason"] in _PASSED_ON
-        ),
-        "answers counted": len(ledger.told) - len(unheard),
-        "answers whose worker was gone, or had hung up, before their cost was said": len(unheard),
+        **_facts(ledger, runs, _seconds(recoveries, stack.lost_at)),
+        "calls in flight that may have been repeated": passed_on,
+        "answers counted": len(account.counted),
+        "answers not counted": dict(sorted(unheard.items())),
+        "tokens heard by the workers of the end": dict(heard),
+        "usage over HTTP": {kind: " ".join(map(str, figures)) for kind, figures in told.items()},
         "moves of runs": {row["reason"]: row["count"] for row in moves},
     }
     return verdict
@@ -105,6 +113,26 @@ def _compare(story: Story, run: DictRow, verdict: Verdict) -> None:
         turns = 2 if story.kind in (Kind.TOOLS, Kind.CODE, Kind.FILES) else 1
         if list(run["messages"].values()) != [words_of(story.name, turn) for turn in range(turns)]:
             verdict.doubled.append(f"{story.run_id} ({story.kind}): it says {list(run['messages'].values())}")
+
+
+def _compare_tools(
+    ledger: Ledger,
+    runs: Mapping[str, DictRow],
+    told: Mapping[str, tuple[int, ...]],
+    passed_on: int,
+    verdict: Verdict,
+) -> None:
+    """Each run that needs one has a session, and each that searches has a search, or two where the next worker began
+    it anew.
+    """
+    for kind, tool, more in (
+        (Kind.CODE, "code_interpreter_sessions", 0),
+        (Kind.FILES, "file_search_calls", passed_on),
+    ):
+        theirs = [runs[story.run_id]["status"] for story in ledger.promised if story.kind is kind]
+        (counted,) = told[tool]
+        if not theirs.count("completed") <= counted <= len(theirs) + (more if theirs else 0):
+            verdict.lost.append(f"the administration is told of {counted} {tool}, and the runs are {Counter(theirs)}")
 
 
 def _seconds(recoveries: Sequence[DictRow], lost_at: Mapping[int, float]) -> list[float]:

@@ -23,9 +23,10 @@ CREATE FUNCTION remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER remember AFTER UPDATE OF status ON runs FOR EACH ROW EXECUTE FUNCTION remember();
-CREATE TABLE counted (input_tokens int NOT NULL, output_tokens int NOT NULL);
+CREATE TABLE counted (
+  kind text NOT NULL, input_tokens int NOT NULL, cached_tokens int NOT NULL, output_tokens int NOT NULL);
 CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO counted VALUES (NEW.input_tokens, NEW.output_tokens);
+  INSERT INTO counted VALUES (NEW.kind, NEW.input_tokens, NEW.cached_tokens, NEW.output_tokens);
   RETURN NULL;
 END $$;
 CREATE TRIGGER count_up AFTER INSERT ON usage_facts FOR EACH ROW EXECUTE FUNCTION count_up();

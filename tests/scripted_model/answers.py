@@ -78,6 +78,7 @@ class Answer:
         await self._send(response, [choice({}, turn.finish)])
         if turn.usage and self._wants_usage:
             await self._write(response, chunk(self._id, self._model, [], usage=self.counts(turn)))
+        await _hold(turn.after)
         return await self._end_stream(response)
 
     async def _whole(self, turn: Say | CallFunctions) -> web.Response:

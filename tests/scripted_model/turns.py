@@ -48,7 +48,9 @@ class Say(Held):
     """Answer with text.
 
     A plain string is streamed word by word. A sequence is streamed piece by piece, and a gate among the pieces holds
-    the rest. `usage=False` is a server that never reports usage, even when asked to.
+    the rest. `usage=False` is a server that never reports usage, even when asked to; `cached` of the prompt's tokens
+    are said to have been at hand, and none are spoken of where it is None. `after` holds the stream's end, when all is
+    said and what it cost.
     """
 
     text: str | Sequence[str | Gate]
@@ -56,6 +58,8 @@ class Say(Held):
     delay: timedelta = field(default=NO_TIME, kw_only=True)
     """Passes before every piece."""
     usage: bool = field(default=True, kw_only=True)
+    cached: int | None = field(default=None, kw_only=True)
+    after: Gate | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class CallFunctions(Held):
     finish: Finish = field(default="tool_calls", kw_only=True)
     delay: timedelta = field(default=NO_TIME, kw_only=True)
     usage: bool = field(default=True, kw_only=True)
+    cached: int | None = field(default=None, kw_only=True)
+    after: Gate | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

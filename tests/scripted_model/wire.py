@@ -81,7 +81,8 @@ def usage(request: Json, turn: Say | CallFunctions) -> Json:
     prompt = sum(len(text_of(message).split()) for message in request["messages"])
     calls = turn.calls if isinstance(turn, CallFunctions) else ()
     answer = len(said(turn).split()) + sum(1 + len(_arguments(arguments).split()) for _, arguments in calls)
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    counts: Json = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    return counts if turn.cached is None else counts | {"prompt_tokens_details": {"cached_tokens": turn.cached}}
 
 
 def text_of(message: Json) -> str:

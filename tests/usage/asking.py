@@ -32,3 +32,10 @@ async def results(client: AsyncOpenAI, kind: str, **question: Any) -> list[Any]:
     start = question.pop("start_time", today())
     page = await getattr(client.admin.organization.usage, kind)(start_time=start, **question)
     return [one for bucket in page.data for one in bucket.results]
+
+
+async def costs(client: AsyncOpenAI, **question: Any) -> list[Any]:
+    """Likewise of costs, up to the end of the day."""
+    asked: dict[str, Any] = {"start_time": today(), "end_time": today() + DAY, **question}
+    page = await client.admin.organization.usage.costs(**asked)
+    return [one for bucket in page.data for one in bucket.results]

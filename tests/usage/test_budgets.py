@@ -10,9 +10,10 @@ import pytest
 
 from tests.organization.conftest import Admin
 from tests.scripted_model import Gate, Say, ScriptedModel
+from tests.scripted_model.wire import usage
 from tests.system import Project, System, until
 from tests.tools.test_file_search import SEARCH, searches
-from tests.usage.asking import key_of
+from tests.usage.asking import key_of, results
 
 PACE = timedelta(milliseconds=100)  # of a model that takes its time: longer in all than workers take to hear of it
 MESSAGE = "You exceeded your current quota, please check your plan and billing details."
@@ -94,6 +95,10 @@ async def test_a_run_under_way_ends_its_turn(
     steps = (await project.client.beta.threads.runs.steps.list(run.id, thread_id=run.thread_id, limit=100)).data
     assert {step.status for step in steps} == {"completed"}
     assert len(steps) == len(model.requests(name)) > 0
+    told = [usage(asked.body, searches("x")) for asked in model.requests(name)]
+    (used,) = await results(admin.client, "completions", models=[name])
+    assert (used.num_model_requests, used.input_tokens) == (len(told), sum(one["prompt_tokens"] for one in told))
+    assert used.output_tokens == sum(one["completion_tokens"] for one in told)
 
 
 async def test_a_soft_budget_is_told_of_once(

@@ -1,14 +1,16 @@
 """The list of prices: what it says of a day, and what is wrong with a bad one."""
 
+import tomllib
 from datetime import date
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from shared.settings import SettingsError
-from shared.usage.facts import Used
+from shared.usage.facts import Kind, Used
 from shared.usage.prices import BadPrices, PriceList
 from shared.usage.reading import total
 
@@ -30,6 +32,16 @@ def test_the_original_s_prices_by_hand() -> None:
     assert cost(prices, Used("completions", "some-local-model", 1, 10**9, 0, 10**9)) == 0
     assert prices.stored("vector_stores", 48 * 2**30, TODAY).amount == Decimal("0.20")
     assert prices.free_bytes("vector_stores") == 2**30
+
+
+def test_each_price_of_ours_says_since_when() -> None:
+    listed = tomllib.loads(files("shared.usage").joinpath("prices.toml").read_text())
+    prices = [(kind, one) for kind, some in listed.items() if isinstance(some, list) for one in some]
+    assert {kind for kind, _ in prices} == {"tokens", "vector_stores", "files", *get_args(Kind)} - {
+        "completions",
+        "embeddings",
+    }
+    assert [one for _, one in prices if not isinstance(one.get("from"), date)] == []
 
 
 def test_a_price_holds_from_its_day_on() -> None:

@@ -133,7 +133,7 @@ class Turn:
             self._charged = True
             counts = answer.usage or NO_USAGE
             asked, said = counts["prompt_tokens"], counts["completion_tokens"]
-            yield Used("completions", self._model, 1, asked, min(answer.cached, asked), said)
+            yield Used("completions", self._model, 1, asked, max(0, min(answer.cached, asked)), said)
 
     @property
     def calls_ours(self) -> bool:
