@@ -85,10 +85,11 @@ def _with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitabl
     from shared.files.storage import StoreUnavailable
     from shared.vault.contents import ContentUnavailable
     from shared.vault.masters import NoMasterKey
+    from shared.vault.opened import DamagedError
 
     try:
         return with_database(data_dir, work)
-    except (NoMasterKey, StoreUnavailable, ContentUnavailable) as error:
+    except (NoMasterKey, DamagedError, StoreUnavailable, ContentUnavailable) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
 

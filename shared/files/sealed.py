@@ -13,6 +13,7 @@ from uuid import UUID
 
 from shared.files.sealing import ESCAPE, FRAME, HEAD, MAGIC, OUTER, DamagedError, Frames, Head
 from shared.files.storage import Blob, BlobStore, Stored, StoreUnavailable
+from shared.vault import opened
 from shared.vault.masters import NoMasterKey
 from shared.vault.vault import ShreddedError, Vault
 
@@ -39,7 +40,7 @@ class SealedStore:
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> Stored:
         """Seal and store. What is told of the bytes is told of the content.
 
-        Raises StoreUnavailable also where the master key of the project's key isn't at hand.
+        Raises StoreUnavailable also where the master key of the project's key isn't at hand, or that key is damaged.
         """
         content = _Content(chunks)
         await self.inner.put(key, _told_apart(content) if self.vault is None else self._seal(self.vault, key, content))
@@ -53,7 +54,7 @@ class SealedStore:
 
     async def open_range(self, key: str, begin: int, end: int | None) -> AsyncGenerator[bytes]:
         """The content from `begin` up to before `end`. Raises FileNotFoundError also where the project's key is gone,
-        and StoreUnavailable where its master key isn't at hand, or the bytes are not those that were stored.
+        and StoreUnavailable where its master key isn't at hand, or the key or the bytes are not those that were stored.
         """
         if end is not None and end <= begin:
             return
@@ -131,7 +132,7 @@ class SealedStore:
             return (await self.vault.find(key_id)).secret
         except ShreddedError as error:
             raise FileNotFoundError(f"{key}: {error}") from None
-        except NoMasterKey as error:
+        except (NoMasterKey, opened.DamagedError) as error:
             raise StoreUnavailable(str(error)) from None
 
     async def _seal(self, vault: Vault, key: str, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
@@ -139,7 +140,7 @@ class SealedStore:
             raise LookupError("nobody said whose bytes these are")
         try:
             data_key = await vault.current(self.project_id)
-        except (NoMasterKey, ShreddedError) as error:
+        except (NoMasterKey, ShreddedError, opened.DamagedError) as error:
             raise StoreUnavailable(str(error)) from None
         head = Head.new(data_key.id)
         yield head.packed

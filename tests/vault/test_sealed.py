@@ -150,6 +150,16 @@ async def test_without_keys_sealed_bytes_are_not_given_out(shelf: Shelf) -> None
         await shelf.store(PROJECT, b"x" * 32).put(ids.new("file"), pieces(PLANTED))
 
 
+async def test_a_damaged_key_is_told_of(shelf: Shelf) -> None:
+    key = await shelf.keep(shelf.store(), PLANTED)
+    await shelf.database.all(text("UPDATE data_keys SET wrapped = substr(wrapped, 2)"))
+
+    with pytest.raises(StoreUnavailable, match=r"data key .* is damaged"):
+        await everything(shelf.store(), key)
+    with pytest.raises(StoreUnavailable, match=r"data key .* is damaged"):
+        await shelf.store().put(ids.new("file"), pieces(PLANTED))
+
+
 async def test_what_a_deleted_project_stored_is_gone(shelf: Shelf) -> None:
     key = await shelf.keep(shelf.store(), PLANTED)
     lies = shelf.path(key).read_bytes()
