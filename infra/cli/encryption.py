@@ -73,7 +73,7 @@ def seal(
             print(f"{await store.keys.retire(command_line())} data keys retired", file=sys.stderr)
         content = await reseal_content(db)
         files = await reseal(db, store)
-        whole = not content.left and not content.unreadable
+        whole = not content.left and not content.unreadable and not files.unreadable
         forgotten = await store.keys.forget(command_line()) if whole else 0
         return f"{content}\n{files}\n{forgotten} retired keys forgotten"
 

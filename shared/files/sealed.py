@@ -18,6 +18,10 @@ from shared.vault.masters import NoMasterKey
 from shared.vault.vault import ShreddedError, Vault
 
 
+class BlobDamaged(StoreUnavailable):
+    """The store works; these bytes are not those that were stored, or the data key that seals them is damaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class SealedStore:
     """What `inner` holds, sealed if there is a vault. `project_id` is whose the bytes are that are put in."""
@@ -69,7 +73,7 @@ class SealedStore:
             except DamagedError as error:
                 newer = start if told else await self._start(key)
                 if newer == start:
-                    raise StoreUnavailable(f"{key} is damaged: {error}") from None
+                    raise BlobDamaged(f"{key} is damaged: {error}") from None
                 start = newer  # it was sealed anew between its head and its frames
             else:
                 return
@@ -79,7 +83,7 @@ class SealedStore:
         try:
             head = _head(await self._start(key))
         except DamagedError as error:
-            raise StoreUnavailable(f"{key} is damaged: {error}") from None
+            raise BlobDamaged(f"{key} is damaged: {error}") from None
         return head.key_id if isinstance(head, Head) else None
 
     async def delete(self, key: str) -> None:
@@ -132,16 +136,20 @@ class SealedStore:
             return (await self.vault.find(key_id)).secret
         except ShreddedError as error:
             raise FileNotFoundError(f"{key}: {error}") from None
-        except (NoMasterKey, opened.DamagedError) as error:
+        except NoMasterKey as error:
             raise StoreUnavailable(str(error)) from None
+        except opened.DamagedError as error:
+            raise BlobDamaged(f"{key} is damaged: {error}") from None
 
     async def _seal(self, vault: Vault, key: str, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         if self.project_id is None:
             raise LookupError("nobody said whose bytes these are")
         try:
             data_key = await vault.current(self.project_id)
-        except (NoMasterKey, ShreddedError, opened.DamagedError) as error:
+        except (NoMasterKey, ShreddedError) as error:
             raise StoreUnavailable(str(error)) from None
+        except opened.DamagedError as error:
+            raise BlobDamaged(f"{key} can't be sealed: {error}") from None
         head = Head.new(data_key.id)
         yield head.packed
         async for frames in Frames(head, data_key.secret, key).seal_all(chunks):
