@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Coroutine, Hashable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -66,11 +65,15 @@ class Vault:
             rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
         if not _in_use(rows):
             raise ShreddedError(f"the project {project_id} is gone")
-        for retired in rows[1:]:  # so that rows find theirs at hand
-            with suppress(NoMasterKey, DamagedError):
-                self._remember(await self.open(retired), since)
         opened = await self.open(rows[0])
         self._current[project_id] = self._remember(opened, since)
+        for retired in rows[1:]:  # so that rows find theirs at hand
+            try:
+                self._remember(await self.open(retired), since)
+            except MastersAway:
+                break
+            except (NoMasterKey, DamagedError):
+                continue
         return opened
 
     def at_hand(self, key_id: UUID) -> Opened:

@@ -47,6 +47,7 @@ class Kms:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.goes_on.set()  # or the handlers of a test that failed would wait for ever
         await self._runner.cleanup()
 
     def lend(self, *keys: bytes) -> "KmsMasters":

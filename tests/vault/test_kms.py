@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from shared.audit.actor import command_line
 from shared.database import Database
 from shared.files.sealed import SealedStore
 from shared.files.storage import LocalStore, StoreUnavailable
@@ -121,14 +122,18 @@ async def test_while_it_is_away_nothing_counts_as_lost(database: Database, kms: 
 async def test_one_that_says_nothing_is_not_waited_for(
     keys: Database, kms: Kms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await made(keys, kms)
+    await Vault(keys, kms.lend(KEY)).retire(command_line())
     key_id = await made(keys, kms)
     monkeypatch.setattr("shared.vault.vault.ASKED_WITHIN_S", 0.2)
     vault = Vault(keys, kms.lend(KEY))
     kms.goes_on.clear()
+    kms.asked.clear()
 
     for wanted in (vault.find(key_id), vault.current(PROJECT), vault.current(OTHER)):
         with pytest.raises(MastersAway, match=r"did not answer within 0\.2 seconds"):
             await wanted
+    assert kms.asked == {"unwrap": 2, "wrap": 1}, "nor for retired keys"
     kms.goes_on.set()
     assert (await vault.current(PROJECT)).id == key_id
     assert (await vault.current(OTHER)).project_id == OTHER
