@@ -21,6 +21,7 @@ from api.admission import LimitsUnavailable
 from api.auth import Unauthorized
 from api.validation import describe
 from shared.errors import AssistantdError, InvalidRequest, NoQuota, NotFound, RateLimited, TooLarge
+from shared.files.sealed import BlobDamaged
 from shared.files.storage import StoreUnavailable
 from shared.vault.contents import ContentLost, ContentUnavailable, UnstorableError
 
@@ -126,6 +127,7 @@ def _install_unavailable(app: FastAPI) -> None:
         return _unavailable("The server can't open what it has stored at the moment.", "content_unavailable")
 
     @app.exception_handler(ContentLost)
+    @app.exception_handler(BlobDamaged)
     async def _content_lost(request: Request, error: Exception) -> Response:
         log.error("content.lost", path=request.url.path, reason=str(error))
         problem = envelope(ContentLost.TOLD, kind="server_error", code="content_lost")

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import structlog
 
+from shared.files.sealed import BlobDamaged
 from shared.files.storage import BlobStore, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -25,13 +26,15 @@ async def whole(store: BlobStore, key: str, patience: timedelta) -> bytes:
 async def copy(store: BlobStore, key: str, into: BinaryIO, patience: timedelta) -> None:
     """Write the bytes to an empty file. Whoever waits here holds a lease, which is renewed meanwhile, and nothing else.
 
-    Raises FileNotFoundError, or StoreUnavailable once the store has been away for longer than `patience`.
+    Raises FileNotFoundError, BlobDamaged, or StoreUnavailable once the store has been away for longer than `patience`.
     """
     give_up_at = time.monotonic() + patience.total_seconds()
     while True:
         try:
             async for part in store.open(key):
                 await asyncio.to_thread(into.write, part)
+        except BlobDamaged:
+            raise
         except StoreUnavailable as error:
             if time.monotonic() + PAUSE_S > give_up_at:
                 raise

@@ -19,6 +19,7 @@ from shared.redis import Outbox
 from shared.settings import Settings
 from shared.usage.prices import PriceList
 from shared.vault.databases import database_of, require_keys
+from shared.vault.masters import MastersAway
 from shared.vector_stores.search import Searcher
 from worker import sweep
 from worker.deps import Deps
@@ -67,7 +68,7 @@ class WorkerServices:
         database = database_of(settings)
         try:
             await require_keys(database)
-        except (SQLAlchemyError, OSError) as error:  # it may be away to begin with
+        except (SQLAlchemyError, OSError, MastersAway) as error:  # they may be away to begin with
             log.warning("worker.keys_not_looked_at", error=type(error).__name__)
         outbox = Outbox(settings.redis_url)
         self._deps = Deps(

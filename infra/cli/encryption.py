@@ -77,7 +77,7 @@ def seal(
         hashed = await seal_keys(db)
         content = await reseal_content(db)
         files = await reseal(db, store)
-        whole = not content.left and not content.unreadable
+        whole = not content.left and not content.unreadable and not files.unreadable
         forgotten = await store.keys.forget(command_line()) if whole else 0
         return f"keys: {hashed} hashed by the secret\n{content}\n{files}\n{forgotten} retired keys forgotten"
 
@@ -88,10 +88,11 @@ def _with_database(data_dir: "Path | None", work: "Callable[[Database], Awaitabl
     """A key or a store that is away is one line, and status 1."""
     from shared.files.storage import StoreUnavailable
     from shared.vault.masters import NoMasterKey
+    from shared.vault.opened import DamagedError
 
     try:
         return with_database(data_dir, work)
-    except (NoMasterKey, StoreUnavailable) as error:
+    except (NoMasterKey, DamagedError, StoreUnavailable) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
 

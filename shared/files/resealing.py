@@ -7,14 +7,17 @@ from typing import Literal
 
 from shared.database import Executor, Row
 from shared.files import statements
-from shared.files.sealed import SealedStore
+from shared.files.sealed import BlobDamaged, SealedStore
 from shared.files.storage import discard
+from shared.vault.opened import DamagedError
 from shared.vault.vault import ShreddedError
 
 AT_ONCE = 100  # rows of one statement
 
-State = Literal["current", "former", "plain", "missing"]
-"""Sealed by the key that the project uses now, or by one that it used once; as it was sent; no bytes at all."""
+State = Literal["current", "former", "plain", "missing", "damaged"]
+"""Sealed by the key that the project uses now, or by one that it used once; as it was sent; no bytes at all; bytes that
+are not what was stored as far as their head shows.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,29 @@ class Found:
 
 @dataclass(frozen=True)
 class Resealed:
-    """What has been done: files `sealed`, and those of other states left as they were."""
+    """What has been done: files `sealed`, and those of other states left as they were; what is wrong with each that is
+    `unreadable`.
+    """
 
     sealed: int
     untouched: Counter[State]
+    unreadable: list[str]
 
     def __str__(self) -> str:
-        """A line for people."""
-        return f"files: {self.sealed} sealed, {self.untouched['current']} were already{_without(self.untouched)}"
+        """Lines for people."""
+        told = f"files: {self.sealed} sealed, {self.untouched['current']} were already{_without(self.untouched)}"
+        return "\n".join([told, *self.unreadable])
 
 
 async def look(db: Executor, store: SealedStore) -> Found:
     """Read the head of every file."""
-    return Found(Counter([await _state(store, row) async for row in _files(db)]))
+    states = Counter[State]()
+    async for row in _files(db):
+        try:
+            states[await _state(store, row)] += 1
+        except BlobDamaged:
+            states["damaged"] += 1
+    return Found(states)
 
 
 async def reseal(db: Executor, store: SealedStore) -> Resealed:
@@ -53,18 +66,22 @@ async def reseal(db: Executor, store: SealedStore) -> Resealed:
     A file's bytes are replaced whole: whoever reads them meanwhile reads the former ones or the new ones. A crash
     leaves the rest as it was. Raises StoreUnavailable; then, too, it goes on where it is begun again.
     """
-    sealed, untouched = 0, Counter[State]()
+    sealed, untouched, unreadable = 0, Counter[State](), list[str]()
     async for row in _files(db):
-        state = await _state(store, row)
-        if state in ("former", "plain"):
-            sealed += await _seal(db, store, row)
-        else:
-            untouched[state] += 1
-    return Resealed(sealed, untouched)
+        try:
+            state = await _state(store, row)
+            if state in ("former", "plain"):
+                sealed += await _seal(db, store, row)
+            else:
+                untouched[state] += 1
+        except BlobDamaged as error:
+            unreadable.append(str(error))
+    return Resealed(sealed, untouched, unreadable)
 
 
 def _without(states: Counter[State]) -> str:
-    return f", {states['missing']} without bytes" if states["missing"] else ""
+    named: dict[State, str] = {"missing": "without bytes", "damaged": "damaged"}
+    return "".join(f", {states[state]} {words}" for state, words in named.items() if states[state])
 
 
 async def _seal(db: Executor, store: SealedStore, row: Row) -> bool:
@@ -79,6 +96,7 @@ async def _seal(db: Executor, store: SealedStore, row: Row) -> bool:
 
 
 async def _state(store: SealedStore, row: Row) -> State:
+    """Raises BlobDamaged, StoreUnavailable."""
     try:
         key_id = await store.sealed_by(row["id"])
     except FileNotFoundError:
@@ -89,6 +107,8 @@ async def _state(store: SealedStore, row: Row) -> State:
         current = await store.keys.current(row["project_id"])
     except ShreddedError:  # the project has just been deleted
         return "missing"
+    except DamagedError as error:
+        raise BlobDamaged(f"{row['id']} is damaged: {error}") from None
     return "current" if key_id == current.id else "former"
 
 

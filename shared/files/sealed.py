@@ -13,8 +13,13 @@ from uuid import UUID
 
 from shared.files.sealing import ESCAPE, FRAME, HEAD, MAGIC, OUTER, DamagedError, Frames, Head
 from shared.files.storage import Blob, BlobStore, Stored, StoreUnavailable
+from shared.vault import opened
 from shared.vault.masters import NoMasterKey
 from shared.vault.vault import ShreddedError, Vault
+
+
+class BlobDamaged(StoreUnavailable):
+    """The store works; these bytes are not those that were stored, or the data key that seals them is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class SealedStore:
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> Stored:
         """Seal and store. What is told of the bytes is told of the content.
 
-        Raises StoreUnavailable also where the master key of the project's key isn't at hand.
+        Raises StoreUnavailable also where the master key of the project's key isn't at hand, or that key is damaged.
         """
         content = _Content(chunks)
         await self.inner.put(key, _told_apart(content) if self.vault is None else self._seal(self.vault, key, content))
@@ -53,7 +58,7 @@ class SealedStore:
 
     async def open_range(self, key: str, begin: int, end: int | None) -> AsyncGenerator[bytes]:
         """The content from `begin` up to before `end`. Raises FileNotFoundError also where the project's key is gone,
-        and StoreUnavailable where its master key isn't at hand, or the bytes are not those that were stored.
+        and StoreUnavailable where its master key isn't at hand, or the key or the bytes are not those that were stored.
         """
         if end is not None and end <= begin:
             return
@@ -68,7 +73,7 @@ class SealedStore:
             except DamagedError as error:
                 newer = start if told else await self._start(key)
                 if newer == start:
-                    raise StoreUnavailable(f"{key} is damaged: {error}") from None
+                    raise BlobDamaged(f"{key} is damaged: {error}") from None
                 start = newer  # it was sealed anew between its head and its frames
             else:
                 return
@@ -78,7 +83,7 @@ class SealedStore:
         try:
             head = _head(await self._start(key))
         except DamagedError as error:
-            raise StoreUnavailable(f"{key} is damaged: {error}") from None
+            raise BlobDamaged(f"{key} is damaged: {error}") from None
         return head.key_id if isinstance(head, Head) else None
 
     async def delete(self, key: str) -> None:
@@ -133,6 +138,8 @@ class SealedStore:
             raise FileNotFoundError(f"{key}: {error}") from None
         except NoMasterKey as error:
             raise StoreUnavailable(str(error)) from None
+        except opened.DamagedError as error:
+            raise BlobDamaged(f"{key} is damaged: {error}") from None
 
     async def _seal(self, vault: Vault, key: str, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         if self.project_id is None:
@@ -141,6 +148,8 @@ class SealedStore:
             data_key = await vault.current(self.project_id)
         except (NoMasterKey, ShreddedError) as error:
             raise StoreUnavailable(str(error)) from None
+        except opened.DamagedError as error:
+            raise BlobDamaged(f"{key} can't be sealed: {error}") from None
         head = Head.new(data_key.id)
         yield head.packed
         async for frames in Frames(head, data_key.secret, key).seal_all(chunks):

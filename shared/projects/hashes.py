@@ -20,6 +20,7 @@ from shared.database import Database, Executor, to_json
 from shared.projects import statements
 from shared.vault import statements as vault_statements
 from shared.vault.contents import Contents, ContentUnavailable
+from shared.vault.masters import NoMasterKey
 from shared.vault.vault import Vault
 
 PREFIX = "hmac."  # of such hashes
@@ -54,7 +55,10 @@ async def kept_of_new(db: Executor, contents: Contents, key: str) -> str:
     key_digest = digest(key)
     hashed = await kept_since(db, contents, key_digest)
     if hashed is None and contents.vault is not None:
-        secret = await _make(db, contents.vault, statements.ADD_SECRET)
+        try:
+            secret = await _make(db, contents.vault, statements.ADD_SECRET)
+        except NoMasterKey as error:
+            raise ContentUnavailable(str(error)) from None
         hashed = None if secret is None else _hash(secret, key_digest)
     return hashed or key_digest
 
@@ -69,7 +73,7 @@ async def look(db: Database) -> str:
 
 async def seal(db: Database) -> int:
     """Keep of every key what is to be kept, all in one transaction; returns of how many. Raises LookupError if there is
-    no vault, NoMasterKey.
+    no vault, NoMasterKey, DamagedError.
 
     A key that another process makes at this very moment may open nothing until this is done again.
     """
@@ -89,7 +93,7 @@ async def _make(db: Executor, vault: Vault, statement: TextClause) -> bytes | No
     """The secret after this statement, which may make it."""
     await db.all(statement, await vault.new_key(None))
     row = await db.one(vault_statements.OF_ORGANIZATION)
-    return None if row is None else await vault.unwrap(row)
+    return None if row is None else (await vault.open(row)).secret
 
 
 def _hash(secret: bytes, key_digest: str) -> str:

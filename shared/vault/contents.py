@@ -44,6 +44,7 @@ UNSEALED = f"{MARK}{_NO_KEY.hex}."
 """Begins a word that everybody can read."""
 _LINE = re.compile(rf"^{re.escape(MARK)}.*$", re.MULTILINE)
 _DOT = len(UNSEALED) - 1
+_ASKED = 3  # times for one key: whoever finds it may forget it before it is used, but not for ever
 _LONG, _MANY = 16 * 1024, 500  # instructions that are kept
 _FILE = re.compile(rb'"(file-[0-9A-Za-z]{20,64})"')  # an id, of ours or of OpenAI's
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -54,7 +55,7 @@ class ContentUnavailable(Exception):
 
 
 class ContentLost(ContentUnavailable):
-    """Content can be opened by nobody any more: its data key is gone, or it is not what was sealed."""
+    """Content can be opened by nobody any more: its data key is gone or damaged, or it is not what was sealed."""
 
     TOLD = "What is stored of this can't be opened any more: it was damaged, or its key is gone."
 
@@ -114,6 +115,8 @@ class Contents:
             return None if self.vault is None else await self.vault.current(project_id)
         except (NoMasterKey, LookupError) as error:
             raise ContentUnavailable(str(error)) from None
+        except DamagedError as error:
+            raise ContentLost(str(error)) from None
 
     async def secret_of_keys(self) -> bytes | None:
         """What clients' keys are hashed by; None where there is no such secret. Raises ContentUnavailable."""
@@ -121,6 +124,8 @@ class Contents:
             return None if self.vault is None else await self.vault.of_organization()
         except NoMasterKey as error:
             raise ContentUnavailable(str(error)) from None
+        except DamagedError as error:
+            raise ContentLost(str(error)) from None
 
     async def find(self, key_id: UUID) -> Opened:
         """The key of that id. Raises ContentUnavailable."""
@@ -130,7 +135,7 @@ class Contents:
             return await self.vault.find(key_id)
         except NoMasterKey as error:
             raise ContentUnavailable(str(error)) from None
-        except LookupError as error:
+        except (LookupError, DamagedError) as error:
             raise ContentLost(str(error)) from None
 
     def at_hand(self, key_id: UUID) -> Opened:
@@ -196,11 +201,15 @@ class Contents:
 
     async def _column(self, name: str, value: Any, whose: str | None) -> Any:
         """What is in it, by keys that are at hand; each that isn't is asked for, and it is begun anew."""
+        asked: list[UUID] = []
         while True:
             try:
                 return self._inside(name, value, whose)
             except _NotAtHandError as lacks:
+                if asked.count(lacks.key_id) == _ASKED:
+                    raise ContentUnavailable(f"the data key {lacks.key_id} is found, and never at hand") from None
                 await self.find(lacks.key_id)
+                asked.append(lacks.key_id)
             except DamagedError as error:
                 raise ContentLost(f"{name}: {error}") from None
             except ValueError:  # no base64, no UTF-8, no JSON

@@ -28,7 +28,8 @@ OF_ORGANIZATION = text("SELECT * FROM data_keys WHERE project_id IS NULL")
 ONE_BY_EACH = text("""
 SELECT DISTINCT ON (master) * FROM data_keys WHERE retired_at IS NULL ORDER BY master, id""")
 
-BY_OTHERS = text("SELECT * FROM data_keys WHERE master <> :master ORDER BY id LIMIT :at_most")
+BY_OTHERS = text("""
+SELECT * FROM data_keys WHERE master <> :master AND id <> ALL(CAST(:but AS uuid[])) ORDER BY id LIMIT :at_most""")
 
 REWRAP = text(f"""
 WITH rewrapped AS (

@@ -1,9 +1,9 @@
 """Data keys, unwrapped and at hand."""
 
+import asyncio
 import os
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Coroutine, Hashable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,15 +13,18 @@ from shared.audit.entries import entry
 from shared.database import Executor, Row
 from shared.settings import Settings
 from shared.vault import statements
-from shared.vault.masters import MasterKeys, Masters, NoMasterKey
-from shared.vault.opened import Opened
+from shared.vault.masters import MasterKeys, Masters, MastersAway, NoMasterKey
+from shared.vault.opened import DamagedError, Opened
 
 DATA_KEY_SIZE = 32  # bytes: AES-256
 REMEMBERED_FOR_S = 60.0
 MAX_REMEMBERED = 10_000
+ASKED_WITHIN_S = 5.0
+"""How long whoever keeps the master keys may take. A claim waits for it, whose lease is longer."""
 UNUSED = timedelta(hours=7)
 """After which nothing is sealed by a retired key any more: longer than storing one blob may take (`STORED_WITHIN`)."""
 AT_ONCE = 100
+ORGANIZATION = ""  # in place of a project's id, in memory: whose the key is that is no project's
 
 
 class ShreddedError(LookupError):
@@ -29,14 +32,17 @@ class ShreddedError(LookupError):
 
 
 class Vault:
-    """The data keys of all projects, each remembered for a minute: as long may a deleted one go on to open things."""
+    """The data keys of all projects, each remembered for a minute: as long may a deleted one go on to open things.
+
+    Then it is dropped. However many want one that isn't remembered, it is asked for once.
+    """
 
     def __init__(self, db: Executor, masters: Masters) -> None:
         self._db = db
         self._masters = masters
         self._current: dict[str, tuple[Opened, float]] = {}
         self._known: dict[UUID, tuple[Opened, float]] = {}
-        self._of_organization: tuple[bytes, float] | None = None
+        self._asked: dict[Hashable, asyncio.Task[Opened]] = {}
 
     @property
     def master(self) -> str:
@@ -44,21 +50,31 @@ class Vault:
         return self._masters.current
 
     async def current(self, project_id: str) -> Opened:
-        """The key that seals what is the project's now; made if it has none. Raises NoMasterKey, ShreddedError."""
+        """The key that seals what is the project's now; made if it has none. Raises NoMasterKey, DamagedError,
+        ShreddedError.
+        """
         remembered = self._current.get(project_id)
         if remembered is not None and remembered[1] > time.monotonic():
             return remembered[0]
+        return await self._together(project_id, self._current_of(project_id))
+
+    async def _current_of(self, project_id: str) -> Opened:
+        since = time.monotonic()
         rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
         if not _in_use(rows):
             await self._db.all(statements.ADD, await self.new_key(project_id))
             rows = await self._db.all(statements.OF_PROJECT, {"project_id": project_id})
         if not _in_use(rows):
             raise ShreddedError(f"the project {project_id} is gone")
-        for retired in rows[1:]:  # so that rows find theirs at hand
-            with suppress(NoMasterKey):
-                self._remember(await self.open(retired))
         opened = await self.open(rows[0])
-        self._current[project_id] = self._remember(opened)
+        self._current[project_id] = self._remember(opened, since)
+        for retired in rows[1:]:  # so that rows find theirs at hand
+            try:
+                self._remember(await self.open(retired), since)
+            except MastersAway:
+                break
+            except (NoMasterKey, DamagedError):
+                continue
         return opened
 
     def at_hand(self, key_id: UUID) -> Opened:
@@ -69,38 +85,62 @@ class Vault:
         return opened
 
     async def find(self, key_id: UUID) -> Opened:
-        """The key of that id. Raises ShreddedError, NoMasterKey."""
+        """The key of that id. Raises ShreddedError, NoMasterKey, DamagedError."""
         if (opened := self._remembered(key_id)) is not None:
             return opened
+        return await self._together(key_id, self._found(key_id))
+
+    async def _found(self, key_id: UUID) -> Opened:
+        since = time.monotonic()
         row = await self._db.one(statements.FIND, {"id": key_id})
         if row is None:
             raise ShreddedError(f"the data key {key_id} is gone")
-        return self._remember(await self.open(row))[0]
+        return self._remember(await self.open(row), since)[0]
 
     async def of_organization(self) -> bytes | None:
         """The key that is no project's, by which clients' keys are hashed; None if there is none yet. Raises
-        NoMasterKey.
+        NoMasterKey, DamagedError.
         """
-        if self._of_organization is None or self._of_organization[1] <= time.monotonic():
-            row = await self._db.one(statements.OF_ORGANIZATION)
-            if row is None:
-                return None
-            self._of_organization = await self.unwrap(row), time.monotonic() + REMEMBERED_FOR_S
-        return self._of_organization[0]
+        remembered = self._current.get(ORGANIZATION)
+        if remembered is not None and remembered[1] > time.monotonic():
+            return remembered[0].secret
+        try:
+            return (await self._together(ORGANIZATION, self._of_organization())).secret
+        except LookupError:
+            return None
+
+    async def _of_organization(self) -> Opened:
+        since = time.monotonic()
+        row = await self._db.one(statements.OF_ORGANIZATION)
+        if row is None:
+            raise LookupError("there is no such key yet")
+        opened = await self.open(row)
+        self._current[ORGANIZATION] = self._remember(opened, since)
+        return opened
 
     async def rewrap(self, by: Actor) -> int:
-        """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey.
+        """Wrap by the current master key what others wrapped; returns how many data keys. Raises NoMasterKey, and
+        DamagedError, which names the keys that are, once all the others have been wrapped.
 
         A crash leaves the rest as it was, and every key can be opened by one of the two at every moment.
         """
-        count = 0
-        while rows := await self._db.all(statements.BY_OTHERS, {"master": self._masters.current, "at_most": AT_ONCE}):
+        count, damaged = 0, list[UUID]()
+        others = {"master": self._masters.current, "at_most": AT_ONCE}
+        while rows := await self._db.all(statements.BY_OTHERS, {**others, "but": damaged}):
             for row in rows:
-                wrapped = await self._masters.wrap(await self.unwrap(row), _bound_to(row["id"]))
+                try:
+                    secret = (await self.open(row)).secret
+                except DamagedError:
+                    damaged.append(row["id"])
+                    continue
+                wrapped = await _in_time(self._masters.wrap(secret, _bound_to(row["id"])))
                 told = entry(by, "data_key.rewrapped", str(row["id"]), row["project_id"])
                 params = {"id": row["id"], "wrapped": wrapped, "master": self._masters.current, "entry": told}
                 done = await self._db.one(statements.REWRAP, {**params, "former": row["master"]})
                 count += done is not None
+        if damaged:
+            named = ", ".join(map(str, damaged))
+            raise DamagedError(f"{count} data keys rewrapped; these are damaged, and left as they were: {named}")
         return count
 
     async def retire(self, by: Actor) -> int:
@@ -128,35 +168,69 @@ class Vault:
         return await self._db.all(statements.COUNT)
 
     async def new_key(self, project_id: str | None) -> dict[str, Any]:
-        """A key that nobody has yet, wrapped: the parameters of the statements that add one."""
+        """A key that nobody has yet, wrapped: the parameters of the statements that add one. Raises NoMasterKey."""
         key_id = uuid4()
-        wrapped = await self._masters.wrap(os.urandom(DATA_KEY_SIZE), _bound_to(key_id))
+        wrapped = await _in_time(self._masters.wrap(os.urandom(DATA_KEY_SIZE), _bound_to(key_id)))
         return {"id": key_id, "project_id": project_id, "master": self._masters.current, "wrapped": wrapped}
 
     async def open(self, row: Row) -> Opened:
-        """The project's data key of this row. Raises NoMasterKey."""
-        return Opened(row["id"], row["project_id"], await self.unwrap(row))
-
-    async def unwrap(self, row: Row) -> bytes:
-        """What is wrapped in this row. Raises NoMasterKey."""
-        return await self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
+        """The data key of this row. Raises NoMasterKey, DamagedError."""
+        try:
+            asked = self._masters.unwrap(row["master"], bytes(row["wrapped"]), _bound_to(row["id"]))
+            secret = await _in_time(asked)
+        except DamagedError as error:
+            raise DamagedError(f"the data key {row['id']} is damaged: {error}") from None
+        return Opened(row["id"], row["project_id"] or ORGANIZATION, secret)
 
     def _remembered(self, key_id: UUID) -> Opened | None:
         opened, until = self._known.get(key_id, (None, 0.0))
         return opened if until > time.monotonic() else None
 
-    def _remember(self, opened: Opened) -> tuple[Opened, float]:
+    def _remember(self, opened: Opened, since: float) -> tuple[Opened, float]:
+        """For a minute since its row was asked for: a slow answer keeps no key alive that was deleted meanwhile."""
         for known in (self._current, self._known):
             if len(known) >= MAX_REMEMBERED:
                 known.clear()
-        entry = self._known[opened.id] = opened, time.monotonic() + REMEMBERED_FOR_S
+        entry = self._known[opened.id] = opened, since + REMEMBERED_FOR_S
+        asyncio.get_running_loop().call_at(entry[1], self._drop, entry)
         return entry
+
+    def _drop(self, entry: tuple[Opened, float]) -> None:
+        opened, _ = entry
+        if self._known.get(opened.id) is entry:
+            del self._known[opened.id]
+        if self._current.get(opened.project_id) is entry:
+            del self._current[opened.project_id]
+
+    async def _together(self, what: Hashable, asking: Coroutine[Any, Any, Opened]) -> Opened:
+        """What somebody asks for already, or does now. Whoever stops to wait for it leaves it to the others."""
+        task = self._asked.get(what)
+        if task is None:
+            task = self._asked[what] = asyncio.create_task(asking)
+            task.add_done_callback(lambda done: self._answered(what, done))
+        else:
+            asking.close()
+        return await asyncio.shield(task)
+
+    def _answered(self, what: Hashable, task: asyncio.Task[Opened]) -> None:
+        del self._asked[what]
+        if not task.cancelled():
+            task.exception()  # nobody may be there any more to hear of it
 
 
 def vault_of(settings: Settings, db: Executor) -> Vault | None:
     """That of this process, if its settings have master keys."""
     keys = settings.encryption_keys
     return None if keys is None else Vault(db, MasterKeys.parse(keys.get_secret_value()))
+
+
+async def _in_time(answer: Awaitable[bytes]) -> bytes:
+    """Raises MastersAway where it takes too long."""
+    try:
+        async with asyncio.timeout(ASKED_WITHIN_S):
+            return await answer
+    except TimeoutError:
+        raise MastersAway(f"who keeps the master keys did not answer within {ASKED_WITHIN_S:g} seconds") from None
 
 
 def _in_use(rows: Sequence[Row]) -> bool:

@@ -8,8 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.offline.wire import ELSEWHERE
+from tests.sandbox.service import require
 
 OURS = ("ASSISTANTD_", "OPENAI_", "FLOWER_", "AWS_", "OTEL_")
 
@@ -37,12 +41,14 @@ def require_namespaces() -> None:
     pytest.skip(reason)
 
 
-@pytest.mark.timeout(240)
-def test_a_run_with_file_search_without_a_network(data: Path) -> None:
+def story(data: Path, **settings: str) -> Any:
+    """What has been told of it."""
     require_namespaces()
+    require("bwrap")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    given = [f"ASSISTANTD_{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
-        ["unshare", "--net", sys.executable, "-m", "tests.offline", str(data)],
+        ["unshare", "--net", sys.executable, "-m", "tests.offline", str(data), *given],
         capture_output=True,
         text=True,
         check=False,
@@ -51,11 +57,27 @@ def test_a_run_with_file_search_without_a_network(data: Path) -> None:
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
-    told = json.loads(done.stdout.splitlines()[-1])
+
+@pytest.mark.timeout(240)
+def test_runs_with_file_search_and_code_without_a_network(data: Path) -> None:
+    told = story(data)
 
     assert "lo" in told["interfaces"]
-    assert (told["status"], told["messages"]) == ("completed", 1)
-    assert sorted(told["steps"]) == ["message_creation", "tool_calls"]
+    assert told["found"] == {"status": "completed", "steps": ["tool_calls", "message_creation"], "logs": []}
+    executed = told["executed"]
+    assert (executed["status"], executed["written"]) == ("completed", "IT RAINS IN BERGEN.")
+    assert len(executed["logs"]) == 3
+    assert "reached" not in executed["logs"], "code has no network at all, not even this machine's"
     assert (told["unreachable"], told["asked"]) == (0, 0), "somebody wanted to reach more than this machine"
     assert told["attempts_seen"] >= 2, "and would have been seen"
+
+
+@pytest.mark.timeout(240)
+def test_a_part_that_wants_to_reach_more_is_seen(data: Path) -> None:
+    """Here a search has somebody asked who is elsewhere; it goes on without."""
+    told = story(data, RERANKER_BASE_URL=f"http://{ELSEWHERE}/v1", RERANKER_MODEL="x")
+
+    assert told["found"]["status"] == "completed"
+    assert told["unreachable"] > 0

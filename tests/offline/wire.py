@@ -10,6 +10,7 @@ from pathlib import Path
 NET = Path("/proc/self/net")
 RESOLVERS = Path("/etc/resolv.conf")
 DNS = 53
+ELSEWHERE = "192.0.2.1"  # an address for documentation
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1  # of ioctl, from Linux's sockios.h and if.h
 
 

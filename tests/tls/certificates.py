@@ -1,5 +1,6 @@
 """Authorities, and certificates of theirs that are good or have one flaw each."""
 
+import socket
 import ssl
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,15 @@ def outdated(context: ssl.SSLContext) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+
+
+def agreed(port: int, context: ssl.SSLContext) -> str:
+    """Which version a server speaks with this client. Raises OSError if none."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=NAME) as secure,
+    ):
+        return str(secure.version())
 
 
 class Authority:
@@ -50,6 +60,15 @@ class Authority:
     def trusting(self) -> ssl.SSLContext:
         """How a client speaks that trusts this authority alone."""
         return ssl.create_default_context(cafile=self.file)
+
+    def trusting_older(self, newest: ssl.TLSVersion) -> ssl.SSLContext:
+        """The same for one that knows no newer version."""
+        context = self.trusting()
+        if newest < ssl.TLSVersion.TLSv1_2:
+            outdated(context)
+        else:
+            context.maximum_version = newest
+        return context
 
     def _issue(self, flaw: Flaw | None) -> trustme.LeafCert:
         now = datetime.now(UTC)

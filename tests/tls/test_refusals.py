@@ -2,28 +2,35 @@
 spoken to; and is named with what is wrong.
 """
 
+import asyncio
+import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import httpx2
 import pytest
+from kombu.exceptions import OperationalError
 from pydantic import SecretStr
 
 from infra.doctor import postgres, services
 from infra.doctor import redis as redis_examination
 from infra.doctor.finding import Finding, Level
+from shared.queue import celery_app
 from shared.settings import Settings
 from tests.bucket import KEY, REGION, SECRET
 from tests.ports import free_port
 from tests.scripted_model.embeddings import ScriptedEmbeddings
 from tests.system import System
-from tests.tls.certificates import Authority, Flaw, outdated
+from tests.tls.certificates import Authority, Flaw, agreed
 from tests.tls.conftest import EMBEDDER, End, over_tls, place_of, postgres_url, redis_url_of
 from tests.tls.outdated import Outdated
 from tests.tls.terminator import Terminator
+from worker.models.client import ModelClient, Patience
+from worker.models.errors import ModelError
 
 SAYS: dict[Flaw, tuple[str, ...]] = {
     "another authority": ("unable to get local issuer certificate", "self-signed certificate", "certificate verify"),
@@ -83,17 +90,22 @@ def flaw(request: pytest.FixtureRequest) -> Flaw:
     return request.param
 
 
+def flawed(
+    authority: Authority, flaw: Flaw, embeddings: ScriptedEmbeddings, *, of_postgres: bool
+) -> Terminator | Outdated:
+    """Where TLS ends before a server, with that flaw."""
+    context = authority.context(flaw)
+    if flaw == "TLS 1.1":
+        return Outdated(context, postgres=of_postgres)
+    return Terminator(place_of(embeddings.base_url), context, postgres=of_postgres)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_with_a_flaw(
     settings: Settings, authority: Authority, embeddings: ScriptedEmbeddings, kind: str, flaw: Flaw
 ) -> None:
     """It would answer: nothing but the flaw is wrong."""
-    target, context, of_postgres = place_of(embeddings.base_url), authority.context(flaw), kind == "postgres"
-    with (
-        Outdated(context, postgres=of_postgres)
-        if flaw == "TLS 1.1"
-        else Terminator(target, context, postgres=of_postgres)
-    ) as end:
+    with flawed(authority, flaw, embeddings, of_postgres=kind == "postgres") as end:
         configured, examine = at(settings, authority, end)[kind]
         finding = await anext(examine(configured))
         assert finding.level is Level.FAIL
@@ -113,18 +125,53 @@ async def test_an_authority_that_nobody_named(settings: Settings, embeddings: Sc
             assert "its certificate is not trusted" in finding.told
 
 
-async def test_a_client_that_speaks_an_older_tls_is_refused(secure: System, authority: Authority) -> None:
-    older = authority.trusting()
-    outdated(older)
-    for context, heard in ((older, False), (authority.trusting(), True)):
-        async with httpx2.AsyncClient(verify=context) as client:
-            try:
-                answer = await client.get(secure.base_url.replace("/v1", "/healthz"))
-            except httpx2.ConnectError:
-                assert not heard
-            else:
-                assert heard
-                assert answer.json() == {"status": "ok"}
+def test_a_client_that_speaks_an_older_tls_is_refused(secure: System, authority: Authority) -> None:
+    """By the API; there is somebody who takes it."""
+    older = authority.trusting_older(ssl.TLSVersion.TLSv1_1)
+    _, port = place_of(secure.base_url)
+    with pytest.raises(ssl.SSLError):
+        agreed(port, older)
+    assert agreed(port, authority.trusting_older(ssl.TLSVersion.TLSv1_2)) == "TLSv1.2"
+    with Outdated(authority.context("TLS 1.1"), postgres=False) as takes_it:
+        assert agreed(takes_it.port, older) == "TLSv1.1"
+
+
+async def of_broker(settings: Settings) -> str:
+    """Celery's own connection, which messages come by; how it is refused."""
+
+    def connect() -> None:
+        with celery_app(settings).connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=10)
+
+    with pytest.raises(OperationalError) as error:
+        await asyncio.to_thread(connect)
+    return str(error.value)
+
+
+async def of_worker(settings: Settings) -> str:
+    """How a worker, which speaks to models by another client than the doctor, is refused; it does not try again."""
+    client = ModelClient(settings)
+    with pytest.raises(ModelError) as error:
+        _ = [chunk async for chunk in client.stream({"model": "x", "messages": []}, Patience(3, timedelta(0)))]
+    await client.close()
+    assert not error.value.retryable
+    assert "ASSISTANTD_CA_FILE" in error.value.message
+    return error.value.message
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("redis", of_broker), ("model", of_worker)])
+async def test_a_server_with_a_flaw_that_others_than_the_doctor_speak_to(
+    settings: Settings,
+    authority: Authority,
+    embeddings: ScriptedEmbeddings,
+    kind: str,
+    refused: Callable[[Settings], Awaitable[str]],
+    flaw: Flaw,
+) -> None:
+    with flawed(authority, flaw, embeddings, of_postgres=False) as end:
+        told = await refused(at(settings, authority, end)[kind][0])
+        assert any(words in told or words.upper().replace(" ", "_") in told for words in SAYS[flaw]), told
+        assert end.heard == 0, "nothing was said to it"
 
 
 async def test_who_speaks_plainly_is_refused(secure: System) -> None:

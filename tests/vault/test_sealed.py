@@ -150,6 +150,39 @@ async def test_without_keys_sealed_bytes_are_not_given_out(shelf: Shelf) -> None
         await shelf.store(PROJECT, b"x" * 32).put(ids.new("file"), pieces(PLANTED))
 
 
+async def test_a_damaged_file_is_named_and_keeps_no_other_back(shelf: Shelf) -> None:
+    store = shelf.store()
+    head, frame, _ = [await shelf.keep(store, PLANTED) for _ in range(3)]
+    theirs = await shelf.keep(shelf.store(OTHER), PLANTED, OTHER)
+    shelf.path(head).write_bytes(shelf.path(head).read_bytes()[: HEAD - 1])
+    shelf.path(frame).write_bytes(_turned(shelf.path(frame).read_bytes(), HEAD + 9))
+    assert await store.keys.retire(command_line()) == 2
+    await shelf.database.all(
+        text("UPDATE data_keys SET wrapped = substr(wrapped, 2) WHERE project_id = :id"), {"id": OTHER}
+    )
+    fresh = shelf.store()
+    assert str(await look(shelf.database, fresh)) == (
+        "files: 0 sealed by keys in use, 3 by retired ones, 0 plain, 1 damaged"
+    )
+
+    told = await reseal(shelf.database, fresh)
+
+    first, *others = str(told).splitlines()
+    assert first == "files: 1 sealed, 0 were already"
+    assert {line.split()[0] for line in others} == {head, frame, theirs}
+    assert all("is damaged: " in line for line in others)
+
+
+async def test_a_damaged_key_is_told_of(shelf: Shelf) -> None:
+    key = await shelf.keep(shelf.store(), PLANTED)
+    await shelf.database.all(text("UPDATE data_keys SET wrapped = substr(wrapped, 2)"))
+
+    with pytest.raises(StoreUnavailable, match=r"data key .* is damaged"):
+        await everything(shelf.store(), key)
+    with pytest.raises(StoreUnavailable, match=r"data key .* is damaged"):
+        await shelf.store().put(ids.new("file"), pieces(PLANTED))
+
+
 async def test_what_a_deleted_project_stored_is_gone(shelf: Shelf) -> None:
     key = await shelf.keep(shelf.store(), PLANTED)
     lies = shelf.path(key).read_bytes()

@@ -15,7 +15,9 @@ import structlog
 
 from shared.crashpoints import crossing
 from shared.database import Row, to_json
+from shared.files.sealed import BlobDamaged
 from shared.files.storage import StoreUnavailable
+from shared.vault.contents import ContentLost
 from shared.vector_stores import reading
 from shared.wire import limits
 from worker.blobs import copy
@@ -107,6 +109,9 @@ async def _bytes(deps: Deps, claimed: Row) -> AsyncGenerator[BinaryIO]:
             await copy(deps.store, claimed["id"], file, STORE_PATIENCE)
         except FileNotFoundError:
             raise Unreadable("server_error", "The file's content is missing from the server's storage.") from None
+        except BlobDamaged as error:
+            log.error("ingest.content_lost", file_id=claimed["id"], reason=str(error))  # noqa: TRY400 # the reason says it
+            raise Unreadable("server_error", ContentLost.TOLD) from None
         except StoreUnavailable:
             raise Unreadable("server_error", "The server's file storage did not work for 10 minutes.") from None
         file.seek(0)

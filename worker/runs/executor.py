@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.crashpoints import crossing
 from shared.database import Row
+from shared.files.sealed import BlobDamaged
 from shared.files.storage import StoreUnavailable
 from shared.metrics import model as metrics
 from shared.metrics import worker as of_worker
@@ -116,7 +117,7 @@ async def _conclude(attempt: Attempt) -> tuple[Transition, Ending]:
         # Postgres is away, and the settlement waits for it; or others have the run, and the settlement finds no row.
         log.warning("run.interrupted", error=type(error).__name__)
         return transitions.release(), turn.CANCELLED
-    except ContentLost as error:
+    except (ContentLost, BlobDamaged) as error:
         log.error("run.content_lost", reason=str(error))  # noqa: TRY400 # the reason says it
         return _failure(attempt, "server_error", ContentLost.TOLD)
     except StoreUnavailable:
