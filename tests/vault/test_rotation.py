@@ -86,9 +86,10 @@ async def test_the_master_key_is_changed_while_clients_talk(
 
 async def roll(system: System, clients: Clients, keys: str) -> None:
     """API and worker, one after the other, give way to one with these master keys; clients go to whoever is there."""
+    system.settings = {**system.settings, "ASSISTANTD_ENCRYPTION_KEYS": keys}
     for spawn in (system.spawn_api, system.spawn_worker):
         here, former = system.base_url, [process for process in system.processes if process.popen.poll() is None]
-        fresh = spawn(encryption_keys=keys)
+        fresh = spawn()
         there, system.base_url = system.base_url, here
         await asyncio.to_thread(fresh.wait_until_ready)
         clients.client.base_url = system.base_url = there
