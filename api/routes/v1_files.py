@@ -31,7 +31,9 @@ async def attach_file(
 ) -> Reply[AssistantFileObject]:
     """Attach a file to an assistant."""
     file = await files.get(services.executor, caller.project_id, body.file_id)
-    if searched_files.searches(await assistants.get(services.executor, caller.project_id, assistant_id)):
+    assistant = await assistants.get(services.executor, caller.project_id, assistant_id)
+    assistants.require_room(assistant, body.file_id)
+    if searched_files.searches(assistant):
         await searched_files.put(services, caller, "assistants", assistant_id, [body.file_id])
     await assistants.attach_file(services.executor, caller.project_id, assistant_id, body.file_id)
     return reply(assistant_file_object(file, assistant_id))

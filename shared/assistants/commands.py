@@ -49,10 +49,13 @@ async def attach_file(db: Executor, project_id: str, assistant_id: str, file_id:
     params = {"id": assistant_id, "project_id": project_id, "file_id": file_id, "most": limits.V1_ASSISTANT_FILES}
     if await db.one(statements.ATTACH_FILE, params) is None:
         await get(db, project_id, assistant_id)
-        raise InvalidRequest(
-            f"Assistant {assistant_id} has {limits.V1_ASSISTANT_FILES} files, which is the most it may have.",
-            param="file_id",
-        )
+        raise _full(assistant_id)
+
+
+def require_room(assistant: Row, file_id: str) -> None:
+    """Raises InvalidRequest if the assistant can't have this file besides those of its v1 `file_ids`."""
+    if file_id not in assistant["file_ids"] and len(assistant["file_ids"]) >= limits.V1_ASSISTANT_FILES:
+        raise _full(assistant["id"])
 
 
 async def detach_file(db: Executor, by: Actor, project_id: str, assistant_id: str, file_id: str) -> None:
@@ -62,3 +65,10 @@ async def detach_file(db: Executor, by: Actor, project_id: str, assistant_id: st
     if await db.one(statements.DETACH_FILE, params) is None:
         await get(db, project_id, assistant_id)
         raise NotFound("file", file_id)
+
+
+def _full(assistant_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Assistant {assistant_id} has {limits.V1_ASSISTANT_FILES} files, which is the most it may have.",
+        param="file_id",
+    )

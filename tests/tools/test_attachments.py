@@ -169,6 +169,21 @@ async def test_v1_finds_the_assistants_files(project: Project, model: ScriptedMo
     assert (call["type"], call["retrieval"]) == ("retrieval", {})
 
 
+async def test_v1_searches_no_file_that_an_assistant_has_no_room_for(project: Project) -> None:
+    """One that it has already is none more."""
+    files = [await upload(project.client, TEXT, f"{number}.txt") for number in range(21)]
+    async with http.session(project, **V1) as client:
+        told = {"model": "x", "tools": [RETRIEVAL], "file_ids": files[:20]}
+        path = f"/assistants/{(await client.post('/assistants', json=told)).json()['id']}/files"
+        refused = await client.post(path, json={"file_id": files[20]})
+        again = await client.post(path, json={"file_id": files[0]})
+
+    assert (refused.status_code, again.status_code) == (400, 200)
+    assert "has 20 files, which is the most it may have" in refused.json()["error"]["message"]
+    (store,) = (await project.client.vector_stores.list()).data
+    assert store.file_counts.total == 20
+
+
 async def test_v1_streams_its_own_shapes(project: Project, model: ScriptedModel) -> None:
     file_id = await upload(project.client, TEXT, "tower.txt")
     async with http.session(project, **V1) as client:
