@@ -151,7 +151,7 @@ class _Programs:
 
     def prepare(self) -> Task:
         """Migrations, and the first key."""
-        return self._make(Task, PREPARE, "prepare", environment=without(self._ours, ENCRYPTION), after=self._servers)
+        return self._make(Task, PREPARE, "prepare", environment=self._ours, after=self._servers)
 
     def toy(self, port: int) -> Program:
         """The toy model."""

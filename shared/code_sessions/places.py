@@ -1,7 +1,7 @@
 """Places for sessions of the code interpreter, where a project may have only so many at once.
 
-A thread has a place from a call of its on, and for as long after its last one as the service lets a session idle. That
-a session ended earlier is known to nobody here, so its place is kept until then; its own thread may use it meanwhile.
+A thread has a place from a call of its on, and for as long after its last one as its session may idle. That a session
+ended earlier is known to nobody here, so its place is kept until then; its own thread may use it meanwhile.
 """
 
 from datetime import timedelta
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from shared.database import Transactional
 
 KEPT = timedelta(minutes=20)  # the service's own default, where the project says nothing
+CALL = timedelta(minutes=2)  # that one may take, likewise: the session idles from its end
 _IDLE_WITHIN = timedelta(seconds=5)  # of the lock on a project's places
 
 _LIMIT = text("""
@@ -47,7 +48,12 @@ async def take(db: Transactional, project_id: str, thread_id: str) -> timedelta 
     kept: timedelta | None = project["kept"]
     if project["at_most"] is None:
         return kept
-    params = {"project_id": project_id, "thread_id": thread_id, "kept": kept or KEPT, "at_most": project["at_most"]}
+    params = {
+        "project_id": project_id,
+        "thread_id": thread_id,
+        "kept": CALL + (kept or KEPT),
+        "at_most": project["at_most"],
+    }
     async with db.transaction(_IDLE_WITHIN) as transaction:
         await transaction.one(_LOCK, {"project_id": project_id})
         if await transaction.one(_TAKE, params) is None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CHANNELS = "evp:"
 MAX_ENTRIES = 5000
+_UNLESS_IT_ENDS = "if redis.call('TTL', KEYS[1]) == -1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end"
+"""`EXPIRE … NX`, which Redis has from 7 on."""
 FORGOTTEN_AFTER = timedelta(minutes=1)
 KEEP_AFTER_EXPIRY = timedelta(minutes=15)
 
@@ -36,15 +38,20 @@ def keeping(run: Mapping[str, Any]) -> Keeping:
     return Keeping(longest, longest if kept_s is None else timedelta(seconds=kept_s))
 
 
-def append(run_id: str, entry: Entry, sealed_with: Opened | None, *, keep: timedelta | None = None) -> list[Command]:
-    """Commands that write one entry; `keep` sets how long the log stays, and is needed once a writer."""
+def append(
+    run_id: str, entry: Entry, sealed_with: Opened | None, *, keep: timedelta | None = None, anew: bool = False
+) -> list[Command]:
+    """Commands that write one entry; `keep` sets how long the log stays, and is needed once a writer. Where it is set
+    `anew`, a log that ends already ends when it would: its run may be over, or deleted.
+    """
     key, packed = f"ev:{run_id}", entry.pack(run_id, sealed_with)
     commands: list[Command] = [
         ("XADD", key, "MAXLEN", "~", MAX_ENTRIES, str(entry.last), "e", packed),
         ("PUBLISH", f"{CHANNELS}{run_id}", packed),
     ]
     if keep is not None:
-        commands.append(("EXPIRE", key, int(keep.total_seconds())))
+        seconds = int(keep.total_seconds())
+        commands.append(("EVAL", _UNLESS_IT_ENDS, 1, key, seconds) if anew else ("EXPIRE", key, seconds))
     return commands
 
 

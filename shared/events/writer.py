@@ -31,7 +31,8 @@ class EventWriter:
         self._term = term
         self._sequence = after
         self._keep = keep
-        self._lives_until = 0.0
+        self._begun = False
+        self._kept_until = 0.0
         self._frames: list[bytes] = []
         self._ends = False
         self._message_id: str | None = None
@@ -86,21 +87,21 @@ class EventWriter:
         if not self._frames:
             return []
         entry = self.entry = Entry(EventId(self._term, self._sequence), self._ends, b"".join(self._frames))
-        keep = self._time_to_live()
-        self._frames = []
-        return log.append(self._run_id, entry, self._sealed_with, keep=keep)
+        keep, anew = self._time_to_live()
+        self._frames, self._begun = [], True
+        return log.append(self._run_id, entry, self._sealed_with, keep=keep, anew=anew)
 
-    def _time_to_live(self) -> timedelta | None:
+    def _time_to_live(self) -> tuple[timedelta | None, bool]:
         """With the first entry, and with the last. In between now and then, in case the log was lost, or is over:
         who was frozen, and has not heard that others took the run and ended it, must not begin one that stays for ever.
         """
         now = time.monotonic()
         if self._ends:
-            return self._keep.ended
-        if now < self._lives_until:
-            return None
-        self._lives_until = now + KEEP_AGAIN_AFTER_S
-        return self._keep.written
+            return self._keep.ended, False
+        if now < self._kept_until:
+            return None, False
+        self._kept_until = now + KEEP_AGAIN_AFTER_S
+        return self._keep.written, self._begun
 
     def _add(self, event: str, data: Object | str) -> None:
         self._sequence += 1

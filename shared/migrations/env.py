@@ -29,5 +29,6 @@ with engine.connect() as connection:
         connection.execute(text(MAKE_ROLE))
         context.run_migrations()
         connection.execute(_APPEND_ONLY)
-        connection.execute(text(GRANT))
+        if context.get_context().get_current_revision() == context.get_head_revision():
+            connection.execute(text(GRANT))  # of tables and columns as they are now
 engine.dispose()

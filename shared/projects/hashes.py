@@ -2,8 +2,9 @@
 
 A key is 32 random bytes: there is nothing to guess, and a hash that is slow on purpose would only be slow (argon2id
 50 ms and 64 MB a request, where this is a microsecond). What is kept is the HMAC-SHA-256 of the key's SHA-256, by a
-secret that lies among the data keys, wrapped by the master key: the tables tell nobody whether a key that they have
-found is one of ours, and whoever may write there can't make one that opens something.
+secret that lies among the data keys, wrapped by the master key: tables and dumps tell nobody whether a key that they
+have found is one of ours. It is no wall against whoever may write there, who could give their own key to another
+project.
 
 Where there is no master key there is no such secret, and the SHA-256 itself is kept. The secret is made with the first
 key of all, or by `assistantd encryption seal`, which turns what is kept already into what is to be kept, for which it
@@ -23,8 +24,7 @@ from shared.vault.contents import Contents, ContentUnavailable
 from shared.vault.masters import NoMasterKey
 from shared.vault.vault import Vault
 
-PREFIX = "hmac."  # of such hashes
-IDLE_WITHIN = timedelta(seconds=5)  # of the transaction, if this process is frozen meanwhile
+IDLE_WITHIN = timedelta(seconds=10)  # of the transaction: twice what whoever keeps the master keys may take
 
 
 def digest(key: str) -> str:
@@ -97,4 +97,4 @@ async def _make(db: Executor, vault: Vault, statement: TextClause) -> bytes | No
 
 
 def _hash(secret: bytes, key_digest: str) -> str:
-    return PREFIX + hmac.digest(secret, key_digest.encode(), "sha256").hex()
+    return statements.HMAC + hmac.digest(secret, key_digest.encode(), "sha256").hex()

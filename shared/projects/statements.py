@@ -9,6 +9,8 @@ from shared.audit.statements import note
 from shared.tracing.sql import named
 from shared.vault.statements import NEW_OF_ORGANIZATION, UNLESS_MADE
 
+HMAC = "hmac."  # how hashes begin that were made with the secret of keys
+
 _COLUMNS = "hash, hint, name, scopes, expires_at"
 _VALUES = ":hash, :hint, :name, CAST(:scopes AS jsonb), now() + CAST(:expires_in AS interval)"
 
@@ -103,7 +105,8 @@ LOCK_ACCOUNT = text("SELECT id FROM service_accounts WHERE id = :id AND project_
 
 OPEN_KEYS_OF = text("""
 SELECT id FROM api_keys WHERE service_account_id = :id AND project_id = :project_id AND revoked_at IS NULL
-ORDER BY created_at, id""")
+AND (expires_at IS NULL OR expires_at > now())
+ORDER BY created_at, id FOR UPDATE""")
 
 LIST_KEYS = text("""
 SELECT id, '' AS project, name, hint, created_at, last_used_at, expires_at, revoked_at, scopes FROM admin_keys
@@ -135,7 +138,9 @@ WITH of_projects AS (
   {note("revoked", project="revoked.project_id")}
 SELECT id FROM revoked""")
 
-_OPEN = "hash = :hash AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+# A plain hash opens nothing where there is a secret, whoever looks, and whoever has put it there.
+_KNOWN = f"(starts_with(:hash, '{HMAC}') OR NOT EXISTS (SELECT FROM data_keys WHERE project_id IS NULL))"
+_OPEN = f"hash = :hash AND {_KNOWN} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _TIMES = """extract(epoch FROM expires_at - now())::float8 AS expires_in_s,
   (last_used_at IS NULL OR last_used_at < now() - CAST(:noted_every AS interval)) AS to_note"""
 
@@ -156,13 +161,13 @@ ADD_SECRET = text(f"""
 {NEW_OF_ORGANIZATION} WHERE NOT EXISTS (SELECT FROM api_keys) AND NOT EXISTS (SELECT FROM admin_keys)
 {UNLESS_MADE}""")
 
-PLAIN_HASHES = text("""
-SELECT hash FROM api_keys WHERE hash NOT LIKE 'hmac.%' UNION ALL
-SELECT hash FROM admin_keys WHERE hash NOT LIKE 'hmac.%'""")
+_HASHES = "SELECT hash FROM api_keys UNION ALL SELECT hash FROM admin_keys"
+_IS_PLAIN = f"NOT starts_with(hash, '{HMAC}')"
 
-COUNT_HASHES = text("""
-SELECT count(*) AS keys, count(*) FILTER (WHERE hash NOT LIKE 'hmac.%') AS plain
-FROM (SELECT hash FROM api_keys UNION ALL SELECT hash FROM admin_keys) AS every""")
+PLAIN_HASHES = text(f"SELECT hash FROM ({_HASHES}) AS every WHERE {_IS_PLAIN}")
+
+COUNT_HASHES = text(f"""
+SELECT count(*) AS keys, count(*) FILTER (WHERE {_IS_PLAIN}) AS plain FROM ({_HASHES}) AS every""")
 
 REHASH = text("""
 WITH new AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(former text, hash text)),

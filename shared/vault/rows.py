@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import Column, Index, LargeBinary, Uuid, text
+from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Uuid, text
 from sqlmodel import Field, SQLModel
 
 from shared import columns
@@ -32,4 +32,5 @@ class DataKey(SQLModel, table=True):
             unique=True,
             postgresql_where=text("project_id IS NULL"),
         ),
+        CheckConstraint("project_id IS NOT NULL OR retired_at IS NULL", name="data_keys_never_retired"),
     )

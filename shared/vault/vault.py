@@ -31,6 +31,10 @@ class ShreddedError(LookupError):
     """The data key is gone, and what it sealed with it."""
 
 
+class _NoKeyYetError(Exception):
+    """The organization has no key."""
+
+
 class Vault:
     """The data keys of all projects, each remembered for a minute: as long may a deleted one go on to open things.
 
@@ -106,14 +110,14 @@ class Vault:
             return remembered[0].secret
         try:
             return (await self._together(ORGANIZATION, self._of_organization())).secret
-        except LookupError:
+        except _NoKeyYetError:
             return None
 
     async def _of_organization(self) -> Opened:
         since = time.monotonic()
         row = await self._db.one(statements.OF_ORGANIZATION)
         if row is None:
-            raise LookupError("there is no such key yet")
+            raise _NoKeyYetError
         opened = await self.open(row)
         self._current[ORGANIZATION] = self._remember(opened, since)
         return opened

@@ -102,6 +102,7 @@ def test_the_whole_stack(state: Path) -> None:
         the_demo_runs_through(data)
         others_are_refused(data, port)
         commands_find_the_stack(data)
+        keys_are_hashed_by_the_secret(data)
         for part in ("worker-1", "postgres", "valkey", *sandboxes()):
             a_killed_part_comes_back(up, part)
         the_demo_runs_through(data)
@@ -170,6 +171,15 @@ def commands_find_the_stack(data: Path) -> None:
     key_id = listed[1].split()[0]
     assert command("keys", "revoke", key_id, "--data-dir", data, cwd=data).returncode == 0
     assert command("keys", "revoke", key_id, "--data-dir", data, cwd=data).returncode == 1
+
+
+def keys_are_hashed_by_the_secret(data: Path) -> None:
+    """From the first one on; the stack that is started afterwards knows them."""
+    assert (
+        ", 0 of them not hashed by the secret" in command("encryption", "status", "--data-dir", data, cwd=data).stdout
+    )
+    sealed = command("encryption", "seal", "--data-dir", data, cwd=data)
+    assert "keys: 0 hashed by the secret" in sealed.stdout, sealed.stderr
 
 
 def a_killed_part_comes_back(up: Up, part: str) -> None:

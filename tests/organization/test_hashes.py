@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from typing_extensions import override
 
 from infra.embedded.postgres import Postgres
 from shared.audit.actor import command_line
@@ -71,12 +73,40 @@ async def test_from_the_first_key_on(url: str) -> None:
     assert [await opens(url, value, OLD) for value in values] == [True] * 6
 
 
-async def test_whoever_writes_in_the_tables_makes_no_key(url: str) -> None:
-    async with process(url, OLD) as database:
+async def test_a_plain_hash_opens_nothing_where_there_is_a_secret(url: str) -> None:
+    """Also for a process that has not been told the master key, which says so."""
+    async with process(url, OLD) as database, process(url) as unknowing:
         await keys.create(database, command_line(), PROJECT)
-        for forged in (digest("sk-forged"), "hmac." + digest("sk-forged")):
-            await database.all(text("UPDATE api_keys SET hash = :hash"), {"hash": forged})
-            assert await keys.recognise(database, digest("sk-forged")) is None
+        for plain in (digest("sk-plain"), "hmac." + digest("sk-plain")):
+            await database.all(text("UPDATE api_keys SET hash = :hash"), {"hash": plain})
+            assert await keys.recognise(database, digest("sk-plain")) is None
+            with pytest.raises(ContentUnavailable, match="ASSISTANTD_ENCRYPTION_KEYS has to be set"):
+                await keys.recognise(unknowing, digest("sk-plain"))
+
+
+async def test_the_secret_never_retires(url: str, former: list[str]) -> None:
+    """Nor does a release that knows nothing of it make it: for the hashes could not be made anew."""
+    async with process(url, OLD) as database:
+        await hashes.seal(database)
+        with pytest.raises(IntegrityError, match="data_keys_never_retired"):
+            await database.all(text("UPDATE data_keys SET retired_at = now()"))
+    assert [await opens(url, key, OLD) for key in former] == [True, True]
+
+
+async def test_a_keeper_of_master_keys_that_fails_is_not_taken_for_having_none(url: str, former: list[str]) -> None:
+    """Otherwise plain hashes would be looked for."""
+    async with process(url, OLD) as database:
+        await hashes.seal(database)
+
+    class Failing(MasterKeys):
+        @override
+        async def unwrap(self, name: str, wrapped: bytes, bound_to: bytes) -> bytes:
+            raise KeyError(name)
+
+    async with process(url) as database:
+        database.contents = Contents(Vault(database, Failing([OLD])))
+        with pytest.raises(KeyError):
+            await keys.recognise(database, digest(former[0]))
 
 
 async def test_keys_from_before_there_was_a_master_key(url: str, former: list[str]) -> None:

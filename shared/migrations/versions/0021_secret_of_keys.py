@@ -18,10 +18,12 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("project_id IS NULL"),
     )
+    op.create_check_constraint("data_keys_never_retired", "data_keys", "project_id IS NOT NULL OR retired_at IS NULL")
 
 
 def downgrade() -> None:
     """Keys that were hashed by it open nothing afterwards."""
     op.execute("DELETE FROM data_keys WHERE project_id IS NULL")
+    op.drop_constraint("data_keys_never_retired", "data_keys")
     op.drop_index("data_keys_of_organization", "data_keys")
     op.alter_column("data_keys", "project_id", nullable=False)
