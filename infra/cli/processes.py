@@ -9,6 +9,8 @@ import typer
 from infra.cli.loading import loaded
 from infra.cli.options import DataDir, Host, Wait
 
+IDLE_S = 75  # of a connection: longer than proxies keep theirs (60 s), so that none is used as it is being closed
+
 
 def api(
     *,
@@ -41,6 +43,7 @@ def api(
         access_log=False,
         server_header=False,
         ssl_context_factory=factory_of(settings),
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=round(settings.drain_timeout.total_seconds()),
     )
     loaded(wait=wait)

@@ -40,8 +40,13 @@ class Connection:
             self._streams[1].close()
             self._streams = None
 
+    async def until_closed(self) -> None:
+        """Wait until the server closes it, while nothing is asked."""
+        if self._streams is not None:
+            await self._streams[0].read(1)
+
     async def _ask(self, method: str, path: str, body: bytes) -> tuple[int, asyncio.StreamReader]:
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # the server closes what has idled for long
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         asked = (
