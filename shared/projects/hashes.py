@@ -13,11 +13,13 @@ needs no keys. From then on nothing else is accepted.
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import TextClause
 
-from shared.database import Database, Executor, to_json
+from shared.database import Database, Executor, Row, to_json
 from shared.projects import statements
 from shared.vault import statements as vault_statements
 from shared.vault.contents import Contents, ContentUnavailable
@@ -50,8 +52,13 @@ async def kept_since(db: Executor, contents: Contents, key_digest: str) -> str |
     return None if secret is None else _hash(secret, key_digest)
 
 
-async def kept_of_new(db: Executor, contents: Contents, key: str) -> str:
-    """What is to be kept of a key that is being made; the first one comes with the secret. Raises as `kept_since`."""
+async def insert(
+    db: Executor, contents: Contents, statement: TextClause, params: Mapping[str, Any], key: str
+) -> Row | None:
+    """Execute the statement that makes a key, with what is to be kept of it as `hash`; the first one comes with the
+    secret. Raises as `kept_since`, and then nothing is made that opens anything; a crash leaves a key at most that
+    nobody was shown.
+    """
     key_digest = digest(key)
     hashed = await kept_since(db, contents, key_digest)
     if hashed is None and contents.vault is not None:
@@ -60,7 +67,10 @@ async def kept_of_new(db: Executor, contents: Contents, key: str) -> str:
         except NoMasterKey as error:
             raise ContentUnavailable(str(error)) from None
         hashed = None if secret is None else _hash(secret, key_digest)
-    return hashed or key_digest
+    row = await db.one(statement, {**params, "hash": hashed or key_digest})
+    if hashed is None and (since := await kept_since(db, contents, key_digest)) is not None:
+        await db.all(statements.REHASH, {"rows": to_json([{"former": key_digest, "hash": since}])})
+    return row
 
 
 async def look(db: Database) -> str:
@@ -73,14 +83,13 @@ async def look(db: Database) -> str:
 
 async def seal(db: Database) -> int:
     """Keep of every key what is to be kept, all in one transaction; returns of how many. Raises LookupError if there is
-    no vault, NoMasterKey, DamagedError.
-
-    A key that another process makes at this very moment may open nothing until this is done again.
+    no vault, NoMasterKey, DamagedError. A key that is made meanwhile is seen here, or sees that there is a secret now.
     """
     vault = db.contents.vault
     if vault is None:
         raise LookupError("there is no vault")
     async with db.transaction(IDLE_WITHIN) as together:
+        await together.all(statements.LOCK_KEYS)
         secret = await _make(together, vault, vault_statements.ADD_FOR_ORGANIZATION)
         if secret is None:
             raise LookupError("INSERT INTO data_keys left no row")

@@ -15,8 +15,7 @@ from shared.audit.entries import entry
 from shared.database import Database, Executor, Row, Transactional, to_json
 from shared.errors import InvalidRequest, NotFound, found
 from shared.projects import commands as projects
-from shared.projects import statements
-from shared.projects.hashes import kept, kept_of_new, kept_since
+from shared.projects import hashes, statements
 from shared.projects.limits import Limits
 from shared.projects.rows import AdminKey, ApiKey, ServiceAccount
 from shared.projects.scopes import OF_ADMINS, OF_PROJECTS, opened
@@ -62,19 +61,18 @@ async def create(
     expires_in: timedelta | None = None,
 ) -> str:
     """Make a key to the project of that name, and the project if there is none yet; a service account of the key's name
-    owns it. The key is returned only here.
+    owns it. The key is returned only here. Raises ContentUnavailable.
     """
     value = _new_value(KEY_PREFIX)
     project_id = ids.new("proj")
     params = {
         **projects.new_account(by, None, name),
         **_facts(by, None, value, name, scopes, expires_in),
-        "hash": await kept_of_new(db, db.contents, value),
         "new_id": project_id,
         "project": project,
         "project_entry": projects.entry_of_new(by, project_id, project),
     }
-    while await db.one(statements.CREATE_KEY_BY_NAME, params) is None:
+    while await hashes.insert(db, db.contents, statements.CREATE_KEY_BY_NAME, params, value) is None:
         pass  # somebody else made the project between the two looks of the statement; now it can be seen
     return value
 
@@ -94,9 +92,8 @@ async def add(
     """
     value = _new_value(KEY_PREFIX)
     facts = _facts(by, project_id, value, name, scopes, expires_in)
-    facts["hash"] = await kept_of_new(db, contents, value)
     params = {**facts, "project_id": project_id, "account_id": account_id}
-    row = await db.one(statements.CREATE_KEY, params)
+    row = await hashes.insert(db, contents, statements.CREATE_KEY, params, value)
     if row is None:
         await projects.require_active(db, project_id)
         raise NotFound("service account", account_id)
@@ -109,11 +106,8 @@ async def create_account(db: Executor, contents: Contents, by: Actor, project_id
     """
     value = _new_value(KEY_PREFIX)
     account = projects.new_account(by, project_id, name)
-    key = {
-        **_facts(by, project_id, value, UNNAMED, None, None),
-        "hash": await kept_of_new(db, contents, value),
-    }
-    row = await db.one(statements.CREATE_ACCOUNT_WITH_KEY, {**key, **account})
+    key = _facts(by, project_id, value, UNNAMED, None, None)
+    row = await hashes.insert(db, contents, statements.CREATE_ACCOUNT_WITH_KEY, {**key, **account}, value)
     if row is None:
         await projects.require_active(db, project_id)
         raise NotFound("project", project_id)
@@ -131,7 +125,7 @@ async def create_admin(
     """Make a key to the administration. Raises ContentUnavailable."""
     value = _new_value(ADMIN_PREFIX)
     facts = _facts(by, None, value, name, scopes, expires_in)
-    row = await db.one(statements.CREATE_ADMIN_KEY, {**facts, "hash": await kept_of_new(db, contents, value)})
+    row = await hashes.insert(db, contents, statements.CREATE_ADMIN_KEY, facts, value)
     if row is None:
         raise LookupError("INSERT INTO admin_keys returned no row")
     return Made(row, value)
@@ -225,11 +219,12 @@ async def _find(db: Database, key_digest: str) -> Row | None:
     """The row of the key with this digest. One that isn't found may just have been hashed by a secret which this
     process had not seen: then it is looked for once more.
     """
-    hashed = await kept(db.contents, key_digest)
+    hashed = await hashes.kept(db.contents, key_digest)
     wanted = {"hash": hashed, "noted_every": NOTED_EVERY}
     row = await db.one(statements.RECOGNISE, wanted)
-    if row is None and hashed == key_digest and (anew := await kept_since(db, db.contents, key_digest)) is not None:
-        row = await db.one(statements.RECOGNISE, {**wanted, "hash": anew})
+    if row is None and hashed == key_digest:
+        since = await hashes.kept_since(db, db.contents, key_digest)
+        row = None if since is None else await db.one(statements.RECOGNISE, {**wanted, "hash": since})
     return row
 
 

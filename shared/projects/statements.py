@@ -164,6 +164,9 @@ ADD_SECRET = text(f"""
 _HASHES = "SELECT hash FROM api_keys UNION ALL SELECT hash FROM admin_keys"
 _IS_PLAIN = f"NOT starts_with(hash, '{HMAC}')"
 
+# Keys that are being made are waited for, and others wait; nobody who only shows one.
+LOCK_KEYS = text("LOCK TABLE api_keys, admin_keys IN SHARE ROW EXCLUSIVE MODE")
+
 PLAIN_HASHES = text(f"SELECT hash FROM ({_HASHES}) AS every WHERE {_IS_PLAIN}")
 
 COUNT_HASHES = text(f"""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -60,7 +60,7 @@ class Vault:
         remembered = self._current.get(project_id)
         if remembered is not None and remembered[1] > time.monotonic():
             return remembered[0]
-        return await self._together(project_id, self._current_of(project_id))
+        return await self._together(project_id, lambda: self._current_of(project_id))
 
     async def _current_of(self, project_id: str) -> Opened:
         since = time.monotonic()
@@ -92,7 +92,7 @@ class Vault:
         """The key of that id. Raises ShreddedError, NoMasterKey, DamagedError."""
         if (opened := self._remembered(key_id)) is not None:
             return opened
-        return await self._together(key_id, self._found(key_id))
+        return await self._together(key_id, lambda: self._found(key_id))
 
     async def _found(self, key_id: UUID) -> Opened:
         since = time.monotonic()
@@ -109,7 +109,7 @@ class Vault:
         if remembered is not None and remembered[1] > time.monotonic():
             return remembered[0].secret
         try:
-            return (await self._together(ORGANIZATION, self._of_organization())).secret
+            return (await self._together(ORGANIZATION, self._of_organization)).secret
         except _NoKeyYetError:
             return None
 
@@ -206,14 +206,12 @@ class Vault:
         if self._current.get(opened.project_id) is entry:
             del self._current[opened.project_id]
 
-    async def _together(self, what: Hashable, asking: Coroutine[Any, Any, Opened]) -> Opened:
+    async def _together(self, what: Hashable, ask: Callable[[], Coroutine[Any, Any, Opened]]) -> Opened:
         """What somebody asks for already, or does now. Whoever stops to wait for it leaves it to the others."""
         task = self._asked.get(what)
         if task is None:
-            task = self._asked[what] = asyncio.create_task(asking)
+            task = self._asked[what] = asyncio.create_task(ask())
             task.add_done_callback(lambda done: self._answered(what, done))
-        else:
-            asking.close()
         return await asyncio.shield(task)
 
     def _answered(self, what: Hashable, task: asyncio.Task[Opened]) -> None:

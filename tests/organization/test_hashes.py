@@ -1,25 +1,29 @@
 """Keys are hashed by a secret that the master key opens: from the first one, or from when what is there is sealed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 from sqlalchemy.exc import IntegrityError
 from typing_extensions import override
 
 from infra.embedded.postgres import Postgres
 from shared.audit.actor import command_line
-from shared.database import Database
-from shared.projects import hashes, keys
+from shared.database import Database, Row
+from shared.projects import hashes, keys, statements
 from shared.projects.hashes import digest
 from shared.vault.contents import Contents, ContentUnavailable
 from shared.vault.masters import MasterKeys
 from shared.vault.vault import Vault
 from tests.scripted_model import ScriptedModel
-from tests.system import System, create_database, redis_apart
+from tests.system import System, create_database, redis_apart, until
 from tests.transfer import command, said
 from tests.vault import PROJECT, project_database
 
@@ -133,6 +137,49 @@ async def test_two_that_seal_at_once(url: str, former: list[str]) -> None:
 
     assert sum(counts) == len(former)
     assert [await opens(url, key, OLD) for key in former] == [True, True]
+
+
+@dataclass
+class Overtaken:
+    """An executor before whose next statement that makes a key somebody else does something."""
+
+    database: Database
+    first: Callable[[], Awaitable[object]]
+
+    async def all(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row]:
+        if statement is statements.CREATE_ADMIN_KEY:
+            await self.first()
+        return await self.database.all(statement, params)
+
+    async def one(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row | None:
+        return next(iter(await self.all(statement, params)), None)
+
+
+async def test_a_key_that_is_made_just_after_the_others_were_sealed(url: str, former: list[str]) -> None:
+    """By a process that had seen no secret yet."""
+    async with process(url, OLD) as making, process(url, OLD) as sealing:
+        overtaken = Overtaken(making, lambda: hashes.seal(sealing))
+        made = await keys.create_admin(overtaken, making.contents, command_line(), "late")
+        assert await hashes.look(sealing) == f"keys: {len(former) + 1}, 0 of them not hashed by the secret"
+
+    assert await opens(url, made.value, OLD)
+
+
+async def test_a_key_that_is_not_committed_when_the_others_are_sealed(url: str, former: list[str]) -> None:
+    async with process(url, OLD) as making, process(url, OLD) as sealing:
+        async with making.transaction(timedelta(seconds=5)) as together:
+            made = await keys.create_admin(together, making.contents, command_line(), "early")
+            sealed = asyncio.create_task(hashes.seal(sealing))
+            await until(lambda: waiting(url))
+        assert await sealed == len(former) + 1
+
+    assert await opens(url, made.value, OLD)
+
+
+def waiting(url: str) -> bool:
+    """Does anybody wait for a lock?"""
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None
 
 
 async def test_who_dies_over_it_leaves_all_as_they_were(

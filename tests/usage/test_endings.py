@@ -45,6 +45,18 @@ async def begin(project: Project, name: str, **assistant: Any) -> Any:
     return await project.client.beta.threads.create_and_run(assistant_id=made.id, thread=thread)
 
 
+async def heard(project: Project, model: ScriptedModel) -> tuple[Gate, list[Say], str, Any]:
+    """A run whose worker has heard an answer and its cost, but for the end at the gate; and both answers of its script,
+    of which another attempt gets the second.
+    """
+    gate = Gate()
+    answers = [Say(ANSWER, after=gate), Say("Another four words now.")]
+    name = model.script(*answers)
+    run = await begin(project, name)
+    await gate.reached()
+    return gate, answers, name, run
+
+
 async def ended(system: System, project: Project, run: Any) -> Any:
     """The run, when it has ended."""
     await until(lambda: system.query("SELECT 1 FROM runs WHERE id = %s AND finished_at IS NOT NULL", run.id) != [])
@@ -151,11 +163,7 @@ async def test_a_run_that_its_worker_loses_when_its_cost_was_said(
     project: Project, admin: Admin, system: System, model: ScriptedModel
 ) -> None:
     """It is asked for again, and both answers are counted: both have cost something."""
-    gate = Gate()
-    first, second = Say(ANSWER, after=gate), Say("Another four words now.")
-    name = model.script(first, second)
-    run = await begin(project, name)
-    await gate.reached()
+    gate, answers, name, run = await heard(project, model)
     former = the_worker(system)
     system.spawn_worker().wait_until_ready()
     former.signal(signal.SIGSTOP)
@@ -165,7 +173,7 @@ async def test_a_run_that_its_worker_loses_when_its_cost_was_said(
     assert seen.status == "completed"
     assert seen.usage is not None
     assert seen.usage.completion_tokens == 4, "the run's are those of its steps"
-    whole = cost(model, name, first, second)
+    whole = cost(model, name, *answers)
     assert whole == (2, 4, 7)
     while (found := await counted(admin, name)) != whole:  # its worker writes down the first by itself
         assert found == (1, 2, 4)
@@ -177,33 +185,25 @@ async def test_a_worker_that_leaves_when_the_cost_was_said(
     project: Project, admin: Admin, system: System, model: ScriptedModel
 ) -> None:
     """It gives its run back, with what it has heard; whoever goes on begins the turn anew."""
-    gate = Gate()
-    first, second = Say(ANSWER, after=gate), Say("Another four words now.")
-    name = model.script(first, second)
-    run = await begin(project, name)
-    await gate.reached()
+    gate, answers, name, run = await heard(project, model)
     former = the_worker(system)
     system.spawn_worker().wait_until_ready()
     await asyncio.to_thread(former.stop)
     gate.open()
 
     assert (await ended(system, project, run)).status == "completed"
-    assert await counted(admin, name) == cost(model, name, first, second) == (2, 4, 7)
+    assert await counted(admin, name) == cost(model, name, *answers) == (2, 4, 7)
 
 
 async def test_a_worker_that_is_killed_when_the_cost_was_said(
     project: Project, admin: Admin, system: System, model: ScriptedModel
 ) -> None:
     """Only this answer is lost to the accounts: no other worker knows of it."""
-    gate = Gate()
-    first, second = Say(ANSWER, after=gate), Say("Another four words now.")
-    name = model.script(first, second)
-    run = await begin(project, name)
-    await gate.reached()
+    gate, answers, name, run = await heard(project, model)
     the_worker(system).kill()
     system.spawn_worker().wait_until_ready()
 
     assert (await ended(system, project, run)).status == "completed"
     gate.open()
-    assert cost(model, name, first, second) == (2, 4, 7)
+    assert cost(model, name, *answers) == (2, 4, 7)
     assert await counted(admin, name) == (1, 2, 4)
